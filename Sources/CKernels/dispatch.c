@@ -1,0 +1,58 @@
+// Chooses one table of kernels by what the CPU can do, best first, once.
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "table.h"
+
+static _Atomic(const struct kernel_table *) current;
+static _Thread_local const struct kernel_table *of_this_thread;
+static pthread_once_t chosen = PTHREAD_ONCE_INIT;
+
+// The index-th table this CPU can run, best first.
+static const struct kernel_table *available(int index) {
+  const struct kernel_table *tables[4];
+  int count = 0;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    tables[count++] = &kernel_table_avx512;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) tables[count++] = &kernel_table_avx2;
+#endif
+  tables[count++] = &kernel_table_portable;
+  tables[count++] = &kernel_table_scalar;
+  return index >= 0 && index < count ? tables[index] : NULL;
+}
+
+const char *kernels_isa_available(int index) {
+  const struct kernel_table *table = available(index);
+  return table ? table->isa : NULL;
+}
+
+// The table of that name; NULL when this CPU can't run it.
+static const struct kernel_table *named(const char *name) {
+  for (int index = 0; available(index); index++)
+    if (strcmp(available(index)->isa, name) == 0) return available(index);
+  return NULL;
+}
+
+bool kernels_isa_select(const char *name) {
+  const struct kernel_table *table = named(name);
+  if (table) of_this_thread = table;
+  return table != NULL;
+}
+
+static void choose(void) {
+  const char *wanted = getenv("KERNELS_ISA");
+  const struct kernel_table *table = wanted ? named(wanted) : NULL;
+  atomic_store(&current, table ? table : available(0));
+}
+
+const struct kernel_table *kernel_table_current(void) {
+  if (of_this_thread) return of_this_thread;
+  pthread_once(&chosen, choose);
+  return atomic_load(&current);
+}
+
+const char *kernels_isa(void) { return kernel_table_current()->isa; }

@@ -1,0 +1,114 @@
+// All arithmetic that must be fast, chosen once by CPU. Plain C: pointers and sizes, row-major, f32 unless a name says otherwise.
+//
+// Every operation works row by row in an order of reduction that depends on the row's length alone, never on how many rows there are or how
+// many threads run, so that a request's numbers do not depend on its company (law 2) or on the cut (law 1).
+//
+// Legend: T rows (tokens), D width, N outputs, K inputs, S positions cached, H query heads, G key/value heads, E head width.
+#ifndef PALISADE_KERNELS_H
+#define PALISADE_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// ---- Choice of instruction set and threads ----
+
+/// The instruction set in use: "avx512", "avx2" or "portable". KERNELS_ISA in the environment forces one this CPU has.
+const char *kernels_isa(void);
+/// The index-th instruction set this CPU can run, best first; NULL past the last. The last is always "scalar", the specification.
+const char *kernels_isa_available(int index);
+/// Makes later calls from this thread use that instruction set; false when this CPU does not have it. For tests and `palisade doctor`.
+bool kernels_isa_select(const char *name);
+
+/// Sets how many threads one operation may use, the caller included; clamped to 1...64.
+void kernels_set_threads(int count);
+/// How many threads one operation may use.
+int kernels_threads(void);
+
+// ---- OpenBLAS: which core type it uses, see openblas_core.c ----
+
+/// The core type OpenBLAS uses now.
+const char *kernels_blas_core(void);
+/// The core type it had chosen by itself before Palisade corrected it; the same as above when there was nothing to correct.
+const char *kernels_blas_core_detected(void);
+/// True when OPENBLAS_CORETYPE was set by the user, who is never overridden.
+bool kernels_blas_core_from_user(void);
+/// OpenBLAS's version string.
+const char *kernels_blas_version(void);
+/// Largest relative difference between OpenBLAS and the scalar product over a few awkward shapes (sound: below 1e-5).
+double kernels_blas_self_test(void);
+
+// ---- Products ----
+
+/// out[T,N] = x[T,K] · w[N,K]ᵀ + bias[N] (bias may be NULL). Through OpenBLAS, cut into fixed panels so that a row's bits don't depend on T
+/// (holds on the AVX-512 and AVX2 core types; see matmul.c).
+void kernel_linear_f32(size_t T, size_t N, size_t K, const float *x, const float *w, const float *bias, float *out);
+/// out[T,N] as kernel_linear_f32, with rows of x `x_stride` and rows of out `out_stride` floats apart.
+void kernel_linear_strided_f32(
+    size_t T, size_t N, size_t K, const float *x, size_t x_stride, const float *w, const float *bias, float *out, size_t out_stride);
+
+// ---- Attention ----
+
+/// Attends every one of T query rows to all S cached positions (bidirectional: the prefix, and the vision tower). One block of query rows
+/// and one head at a time: never more than 64 × S scores per thread.
+///
+/// q [T, H, E], rows q_stride apart; keys and values [S, G, E], rows kv_stride apart; out [T, H, E], rows out_stride apart. H is a multiple
+/// of G. Scores are multiplied by `scale`.
+void kernel_attend_all_f32(
+    size_t T, size_t S, size_t H, size_t G, size_t E, const float *q, size_t q_stride, const float *keys, const float *values, size_t kv_stride,
+    float scale, float *out, size_t out_stride);
+
+/// One query row of one request: what a decode step needs. The row sees `S` positions.
+struct kernel_decode_row {
+  const float *q;       // [H, E]
+  const float *keys;    // [S, G, E], rows kv_stride apart
+  const float *values;  // [S, G, E]
+  float *out;           // [H, E]
+  size_t S;
+};
+
+/// Attends each row to its own cache; the order of arithmetic depends on that row's S alone.
+void kernel_attend_rows_f32(const struct kernel_decode_row *rows, size_t row_count, size_t kv_stride, size_t H, size_t G, size_t E, float scale);
+
+// ---- Row operations ----
+
+/// out = x · rsqrt(mean(x²) + epsilon) · (1 + w): Gemma's RMSNorm (the factor 1 + w is its own).
+void kernel_rmsnorm_f32(size_t T, size_t D, const float *x, const float *w, float epsilon, float *out);
+/// out = (x − mean) / sqrt(var + epsilon) · w + b, with the biased variance.
+void kernel_layernorm_f32(size_t T, size_t D, const float *x, const float *w, const float *b, float epsilon, float *out);
+/// x = gelu(x), the tanh approximation ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (Hendrycks & Gimpel 2016).
+void kernel_gelu_f32(size_t count, float *x);
+/// out[t] = gelu(gate_up[t, 0..<F]) · gate_up[t, F..<2F], rows of gate_up 2F wide (GeGLU, Shazeer 2020).
+void kernel_geglu_f32(size_t T, size_t F, const float *gate_up, float *out);
+/// x += y.
+void kernel_add_f32(size_t count, float *x, const float *y);
+/// out = x · factor.
+void kernel_scale_f32(size_t count, const float *x, float factor, float *out);
+/// Softmax in place over each row of x [T, S].
+void kernel_softmax_f32(size_t T, size_t S, float *x);
+/// Rotates q or k in place: rows [T, heads, E], rows `stride` apart; row t has position positions[t]. Half-split rotation (first half with
+/// second half), angle position · theta^(−2i/E) in f32, as Hugging Face computes it. `inverse_frequencies` has E/2 values.
+void kernel_rope_f32(
+    size_t T, size_t heads, size_t E, size_t stride, const int32_t *positions, const float *inverse_frequencies, float *x);
+/// The index of the largest value, the first of equals.
+size_t kernel_argmax_f32(size_t count, const float *x);
+/// log Σ exp(x), in double.
+double kernel_logsumexp_f32(size_t count, const float *x);
+
+// ---- Conversion ----
+
+/// bf16 and f16 (IEEE 754 half) to f32, exact.
+void kernel_convert_bf16_f32(size_t count, const uint16_t *x, float *out);
+void kernel_convert_f16_f32(size_t count, const uint16_t *x, float *out);
+/// One picture's pixels to patch rows: rgb [side, side, 3] u8 to out [patches, 3 · patch · patch] f32 in the order of a convolution's weight
+/// (channel, row, column), value = pixel / 127.5 − 1 in f32 (bit-equal to the reference processor, numerics.md 18).
+void kernel_patches_u8_f32(size_t side, size_t patch, const uint8_t *rgb, float *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

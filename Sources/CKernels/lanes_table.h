@@ -1,0 +1,145 @@
+// The operations of table.h in sixteen lanes. Included by one file per instruction set, which sets the target and names the table.
+#include "lanes.h"
+#include "table.h"
+
+// Runs `body` for each full vector at i, then once more for the tail with `count` < 16 floats left.
+#define FOR_LANES(total) for (size_t i = 0; i + LANES <= (total); i += LANES)
+#define TAIL(total) size_t i = (total) & ~(size_t)(LANES - 1), count = (total) - i
+
+static float sum_of_squares(size_t D, const float *x, float shift) {
+  lanes sum = lanes_all(0), by = lanes_all(shift);
+  FOR_LANES(D) {
+    lanes v = lanes_load(x + i) - by;
+    sum = lanes_fma(v, v, sum);
+  }
+  TAIL(D);
+  if (count) {
+    lanes v = lanes_load_tail(x + i, count, shift) - by;
+    sum = lanes_fma(v, v, sum);
+  }
+  return lanes_sum(sum);
+}
+
+static float sum_of(size_t D, const float *x) {
+  lanes sum = lanes_all(0);
+  FOR_LANES(D) sum += lanes_load(x + i);
+  TAIL(D);
+  if (count) sum += lanes_load_tail(x + i, count, 0);
+  return lanes_sum(sum);
+}
+
+static void rmsnorm(size_t T, size_t D, const float *x, const float *w, float epsilon, float *out) {
+  for (size_t t = 0; t < T; t++, x += D, out += D) {
+    float factor = 1 / sqrtf(sum_of_squares(D, x, 0) / (float)D + epsilon);
+    lanes f = lanes_all(factor), one = lanes_all(1);
+    FOR_LANES(D) lanes_store(out + i, lanes_load(x + i) * f * (one + lanes_load(w + i)));
+    TAIL(D);
+    if (count) lanes_store_tail(out + i, lanes_load_tail(x + i, count, 0) * f * (one + lanes_load_tail(w + i, count, 0)), count);
+  }
+}
+
+static void layernorm(size_t T, size_t D, const float *x, const float *w, const float *b, float epsilon, float *out) {
+  for (size_t t = 0; t < T; t++, x += D, out += D) {
+    float mean = sum_of(D, x) / (float)D;
+    float factor = 1 / sqrtf(sum_of_squares(D, x, mean) / (float)D + epsilon);
+    lanes m = lanes_all(mean), f = lanes_all(factor);
+    FOR_LANES(D) lanes_store(out + i, lanes_fma((lanes_load(x + i) - m) * f, lanes_load(w + i), lanes_load(b + i)));
+    TAIL(D);
+    if (count) {
+      lanes v = (lanes_load_tail(x + i, count, 0) - m) * f;
+      lanes_store_tail(out + i, lanes_fma(v, lanes_load_tail(w + i, count, 0), lanes_load_tail(b + i, count, 0)), count);
+    }
+  }
+}
+
+static void gelu(size_t total, float *x) {
+  FOR_LANES(total) lanes_store(x + i, lanes_gelu(lanes_load(x + i)));
+  TAIL(total);
+  if (count) lanes_store_tail(x + i, lanes_gelu(lanes_load_tail(x + i, count, 0)), count);
+}
+
+static void geglu(size_t T, size_t F, const float *gate_up, float *out) {
+  for (size_t t = 0; t < T; t++, gate_up += 2 * F, out += F) {
+    const float *up = gate_up + F;
+    FOR_LANES(F) lanes_store(out + i, lanes_gelu(lanes_load(gate_up + i)) * lanes_load(up + i));
+    TAIL(F);
+    if (count) lanes_store_tail(out + i, lanes_gelu(lanes_load_tail(gate_up + i, count, 0)) * lanes_load_tail(up + i, count, 0), count);
+  }
+}
+
+static void add(size_t total, float *x, const float *y) {
+  for (size_t i = 0; i < total; i++) x[i] += y[i];
+}
+
+static void scale(size_t total, const float *x, float factor, float *out) {
+  for (size_t i = 0; i < total; i++) out[i] = x[i] * factor;
+}
+
+static float largest_of(size_t S, const float *x) {
+  lanes largest = lanes_all(-INFINITY);
+  FOR_LANES(S) largest = lanes_max(largest, lanes_load(x + i));
+  TAIL(S);
+  if (count) largest = lanes_max(largest, lanes_load_tail(x + i, count, -INFINITY));
+  return lanes_largest(largest);
+}
+
+static void softmax(size_t T, size_t S, float *x) {
+  for (size_t t = 0; t < T; t++, x += S) {
+    lanes m = lanes_all(largest_of(S, x)), sum = lanes_all(0);
+    FOR_LANES(S) {
+      lanes e = lanes_exp(lanes_load(x + i) - m);
+      lanes_store(x + i, e);
+      sum += e;
+    }
+    TAIL(S);
+    if (count) {
+      lanes e = lanes_exp(lanes_load_tail(x + i, count, 0) - m);
+      lanes_store_tail(x + i, e, count);
+      sum += lanes_load_tail(x + i, count, 0);
+    }
+    scale(S, x, 1 / lanes_sum(sum), x);
+  }
+}
+
+static float dot(size_t E, const float *x, const float *y) {
+  lanes sum = lanes_all(0);
+  FOR_LANES(E) sum = lanes_fma(lanes_load(x + i), lanes_load(y + i), sum);
+  TAIL(E);
+  if (count) sum = lanes_fma(lanes_load_tail(x + i, count, 0), lanes_load_tail(y + i, count, 0), sum);
+  return lanes_sum(sum);
+}
+
+static void attend_row(
+    size_t S, size_t heads, size_t E, const float *q, const float *keys, const float *values, size_t kv_stride, float factor, float *scores, float *out) {
+  // One pass over the keys and one over the values serves all heads of the group: the cache is read once, not once per head.
+  for (size_t s = 0; s < S; s++)
+    for (size_t h = 0; h < heads; h++) scores[h * S + s] = dot(E, q + h * E, keys + s * kv_stride) * factor;
+  softmax(heads, S, scores);
+  memset(out, 0, heads * E * sizeof(float));
+  for (size_t s = 0; s < S; s++) {
+    const float *v = values + s * kv_stride;
+    for (size_t h = 0; h < heads; h++) {
+      lanes p = lanes_all(scores[h * S + s]);
+      float *o = out + h * E;
+      FOR_LANES(E) lanes_store(o + i, lanes_fma(p, lanes_load(v + i), lanes_load(o + i)));
+      TAIL(E);
+      if (count) lanes_store_tail(o + i, lanes_fma(p, lanes_load_tail(v + i, count, 0), lanes_load_tail(o + i, count, 0)), count);
+    }
+  }
+}
+
+static double logsumexp(size_t total, const float *x) {
+  float largest = largest_of(total, x);
+  lanes m = lanes_all(largest);
+  double sum = 0;
+  FOR_LANES(total) sum += (double)lanes_sum(lanes_exp(lanes_load(x + i) - m));
+  TAIL(total);
+  for (size_t k = 0; k < count; k++) sum += exp((double)(x[i + k] - largest));
+  return (double)largest + log(sum);
+}
+
+#define LANES_TABLE(name, text)                                                                                                        \
+  const struct kernel_table name = {                                                                                                   \
+      .isa = text, .rmsnorm = rmsnorm, .layernorm = layernorm, .gelu = gelu, .geglu = geglu, .add = add, .scale = scale,               \
+      .softmax = softmax, .attend_row = attend_row, .logsumexp = logsumexp,                                                            \
+  }

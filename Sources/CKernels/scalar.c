@@ -1,0 +1,86 @@
+// The specification: each operation as its formula says, in double, for reading. Every other table is tested against this one.
+#include <math.h>
+
+#include "table.h"
+
+// out_i = x_i / sqrt(mean(x²) + ε) · (1 + w_i)
+static void rmsnorm(size_t T, size_t D, const float *x, const float *w, float epsilon, float *out) {
+  for (size_t t = 0; t < T; t++, x += D, out += D) {
+    double sum = 0;
+    for (size_t i = 0; i < D; i++) sum += (double)x[i] * x[i];
+    double factor = 1 / sqrt(sum / (double)D + epsilon);
+    for (size_t i = 0; i < D; i++) out[i] = (float)(x[i] * factor * (1 + (double)w[i]));
+  }
+}
+
+// out_i = (x_i − μ) / sqrt(σ² + ε) · w_i + b_i
+static void layernorm(size_t T, size_t D, const float *x, const float *w, const float *b, float epsilon, float *out) {
+  for (size_t t = 0; t < T; t++, x += D, out += D) {
+    double mean = 0, variance = 0;
+    for (size_t i = 0; i < D; i++) mean += x[i];
+    mean /= (double)D;
+    for (size_t i = 0; i < D; i++) variance += (x[i] - mean) * (x[i] - mean);
+    double factor = 1 / sqrt(variance / (double)D + epsilon);
+    for (size_t i = 0; i < D; i++) out[i] = (float)((x[i] - mean) * factor * w[i] + b[i]);
+  }
+}
+
+// gelu(x) = ½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))
+static double gelu_of(double x) { return 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))); }
+
+static void gelu(size_t count, float *x) {
+  for (size_t i = 0; i < count; i++) x[i] = (float)gelu_of(x[i]);
+}
+
+static void geglu(size_t T, size_t F, const float *gate_up, float *out) {
+  for (size_t t = 0; t < T; t++, gate_up += 2 * F, out += F)
+    for (size_t i = 0; i < F; i++) out[i] = (float)(gelu_of(gate_up[i]) * gate_up[F + i]);
+}
+
+static void add(size_t count, float *x, const float *y) {
+  for (size_t i = 0; i < count; i++) x[i] += y[i];
+}
+
+static void scale(size_t count, const float *x, float factor, float *out) {
+  for (size_t i = 0; i < count; i++) out[i] = x[i] * factor;
+}
+
+// softmax(x)_i = exp(x_i − max) / Σ exp(x_j − max)
+static void softmax(size_t T, size_t S, float *x) {
+  for (size_t t = 0; t < T; t++, x += S) {
+    double largest = x[0], sum = 0;
+    for (size_t i = 1; i < S; i++) largest = x[i] > largest ? x[i] : largest;
+    for (size_t i = 0; i < S; i++) sum += exp(x[i] - largest);
+    for (size_t i = 0; i < S; i++) x[i] = (float)(exp(x[i] - largest) / sum);
+  }
+}
+
+// out_h = Σ_s softmax_s(scale · q_h · k_s) v_s
+static void attend_row(
+    size_t S, size_t heads, size_t E, const float *q, const float *keys, const float *values, size_t kv_stride, float scale, float *scores, float *out) {
+  for (size_t h = 0; h < heads; h++, q += E, out += E) {
+    for (size_t s = 0; s < S; s++) {
+      double dot = 0;
+      for (size_t i = 0; i < E; i++) dot += (double)q[i] * keys[s * kv_stride + i];
+      scores[s] = (float)(dot * scale);
+    }
+    softmax(1, S, scores);
+    for (size_t i = 0; i < E; i++) {
+      double sum = 0;
+      for (size_t s = 0; s < S; s++) sum += (double)scores[s] * values[s * kv_stride + i];
+      out[i] = (float)sum;
+    }
+  }
+}
+
+static double logsumexp(size_t count, const float *x) {
+  double largest = x[0], sum = 0;
+  for (size_t i = 1; i < count; i++) largest = x[i] > largest ? x[i] : largest;
+  for (size_t i = 0; i < count; i++) sum += exp(x[i] - largest);
+  return largest + log(sum);
+}
+
+const struct kernel_table kernel_table_scalar = {
+    .isa = "scalar", .rmsnorm = rmsnorm, .layernorm = layernorm, .gelu = gelu, .geglu = geglu, .add = add, .scale = scale,
+    .softmax = softmax, .attend_row = attend_row, .logsumexp = logsumexp,
+};

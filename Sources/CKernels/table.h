@@ -1,0 +1,32 @@
+// The operations that exist once per instruction set. Each works on the calling thread; rows.c and attention.c share them out.
+#ifndef PALISADE_TABLE_H
+#define PALISADE_TABLE_H
+
+#include "include/kernels.h"
+
+struct kernel_table {
+  const char *isa;
+  void (*rmsnorm)(size_t T, size_t D, const float *x, const float *w, float epsilon, float *out);
+  void (*layernorm)(size_t T, size_t D, const float *x, const float *w, const float *b, float epsilon, float *out);
+  void (*gelu)(size_t count, float *x);
+  void (*geglu)(size_t T, size_t F, const float *gate_up, float *out);
+  void (*add)(size_t count, float *x, const float *y);
+  void (*scale)(size_t count, const float *x, float factor, float *out);
+  void (*softmax)(size_t T, size_t S, float *x);
+  // One row, one group of `heads` query heads that share the key/value head at `keys`; scores has room for heads × S.
+  void (*attend_row)(
+      size_t S, size_t heads, size_t E, const float *q, const float *keys, const float *values, size_t kv_stride, float scale, float *scores, float *out);
+  double (*logsumexp)(size_t count, const float *x);
+};
+
+extern const struct kernel_table kernel_table_scalar;    // the specification
+extern const struct kernel_table kernel_table_portable;  // 16 lanes, whatever the compiler makes of them
+#if defined(__x86_64__)
+extern const struct kernel_table kernel_table_avx2;
+extern const struct kernel_table kernel_table_avx512;
+#endif
+
+/// The table in use; chosen at the first call.
+const struct kernel_table *kernel_table_current(void);
+
+#endif

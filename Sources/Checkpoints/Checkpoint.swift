@@ -1,0 +1,72 @@
+import Foundation
+import Synchronization
+import Tensors
+
+/// Weights on disk in the Hugging Face layout: `model.safetensors`, or several files with
+/// `model.safetensors.index.json`. Files are mapped when a tensor of theirs is first asked for, so
+/// that a stage touches only what it computes with. Nothing in the folder is executed.
+public final class Checkpoint: Sendable {
+  /// The folder.
+  public let directory: String
+  /// Which file holds which tensor.
+  public let fileOfTensor: [String: String]
+  private let opened = Mutex<[String: SafetensorsFile]>([:])
+
+  /// Opens the checkpoint in `directory`.
+  public init(directory: String) throws(CheckpointError) {
+    self.directory = directory
+    let single = directory + "/model.safetensors"
+    let index = directory + "/model.safetensors.index.json"
+    if FileManager.default.fileExists(atPath: index) {
+      fileOfTensor = try Self.readIndex(index)
+    } else {
+      let file = try SafetensorsFile(path: single)
+      fileOfTensor = file.entries.mapValues { _ in "model.safetensors" }
+      opened.withLock { $0["model.safetensors"] = file }
+    }
+  }
+
+  private static func readIndex(_ path: String) throws(CheckpointError) -> [String: String] {
+    let data: Data
+    do { data = try Data(contentsOf: URL(filePath: path)) } catch {
+      throw .unreadable(path: path, reason: error.localizedDescription)
+    }
+    guard let object = try? JSONSerialization.jsonObject(with: data) as? [String: Any],
+      let map = object["weight_map"] as? [String: String]
+    else { throw .malformed(path: path, reason: "no 'weight_map' of tensor names to file names") }
+    // A file name from an index is input: it must stay inside the folder.
+    for file in map.values where file.contains("/") || !file.hasSuffix(".safetensors") {
+      throw .malformed(path: path, reason: "'\(file)' is not the name of a safetensors file")
+    }
+    return map
+  }
+
+  /// All tensor names, sorted.
+  public var names: [String] { fileOfTensor.keys.sorted() }
+
+  /// Whether there is a tensor of that name.
+  public func contains(_ name: String) -> Bool { fileOfTensor[name] != nil }
+
+  /// The tensor `name` over mapped memory; pages are read when first touched.
+  public func tensor(_ name: String) throws(CheckpointError) -> Tensor {
+    guard let fileName = fileOfTensor[name], let tensor = try file(fileName).tensor(name) else {
+      throw .missingTensor(name: name, directory: directory)
+    }
+    return tensor
+  }
+
+  /// Where tensor `name` stands, without touching its data.
+  public func entry(_ name: String) throws(CheckpointError) -> SafetensorsFile.Entry {
+    guard let fileName = fileOfTensor[name], let entry = try file(fileName).entries[name] else {
+      throw .missingTensor(name: name, directory: directory)
+    }
+    return entry
+  }
+
+  private func file(_ name: String) throws(CheckpointError) -> SafetensorsFile {
+    if let file = opened.withLock({ $0[name] }) { return file }
+    let file = try SafetensorsFile(path: directory + "/" + name)
+    opened.withLock { $0[name] = file }
+    return file
+  }
+}

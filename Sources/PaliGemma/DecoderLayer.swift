@@ -1,0 +1,133 @@
+import CKernels
+import Checkpoints
+import Tensors
+
+/// One Gemma layer: RMSNorm → attention → residual, RMSNorm → GeGLU feed-forward → residual
+/// (Gemma Team 2024; attention with shared key/value heads after Shazeer 2019).
+struct DecoderLayer {
+  private let config: ModelConfig.Text
+  private let inputNorm: Tensor  // input_layernorm.weight
+  private let qkv: Linear  // self_attn.{q,k,v}_proj, stacked: [(H + 2K) · E, D]
+  private let output: Linear  // self_attn.o_proj: [D, H · E]
+  private let attentionNorm: Tensor  // post_attention_layernorm.weight
+  private let gateUp: Linear  // mlp.{gate,up}_proj, stacked: [2F, D]
+  private let down: Linear  // mlp.down_proj: [D, F]
+  /// theta^(−2i/E) for the E/2 pairs of a head.
+  private let inverseFrequencies: [Float]
+
+  init(_ names: WeightNames, _ config: ModelConfig.Text, layer: Int) throws(CheckpointError) {
+    self.config = config
+    let prefix = "language_model.model.layers.\(layer)."
+    let (width, inner, head) = (config.width, config.feedForwardWidth, config.headWidth)
+    let (queries, shared) = (config.headCount * head, config.keyValueHeadCount * head)
+    inputNorm = try names.floats(prefix + "input_layernorm.weight", width)
+    qkv = Linear(
+      weight: try names.stacked(
+        [
+          (prefix + "self_attn.q_proj.weight", queries),
+          (prefix + "self_attn.k_proj.weight", shared),
+          (prefix + "self_attn.v_proj.weight", shared),
+        ], inputs: width))
+    output = Linear(
+      weight: try names.floats(prefix + "self_attn.o_proj.weight", width, queries))
+    attentionNorm = try names.floats(prefix + "post_attention_layernorm.weight", width)
+    gateUp = Linear(
+      weight: try names.stacked(
+        [(prefix + "mlp.gate_proj.weight", inner), (prefix + "mlp.up_proj.weight", inner)],
+        inputs: width))
+    down = Linear(weight: try names.floats(prefix + "mlp.down_proj.weight", width, inner))
+    inverseFrequencies = (0..<head / 2).map { pair in
+      // As the reference computes it: the exponent and the power in f32.
+      1 / Float.power(config.ropeTheta, Float(2 * pair) / Float(head))
+    }
+  }
+
+  /// Adds this layer's work to the residual stream, in place, and appends keys and values.
+  ///
+  /// - Parameters:
+  ///   - x: `[T, D]` f32, the rows of all sequences one after the other.
+  ///   - sequences: whose rows they are; each has a cache with room for them.
+  ///   - positions: `[T]`, 1-based (numerics.md 6).
+  ///   - index: which layer of the caches this is.
+  func callAsFunction(
+    _ x: Tensor, sequences: [SequenceRows], positions: [Int32], cacheIndex index: Int
+  ) {
+    let projected = qkv(x.rmsNormalized(weight: inputNorm, epsilon: config.epsilon))
+    rotate(projected, positions: positions)
+    x.add(output(attend(projected, sequences: sequences, cacheIndex: index)))
+    let normed = x.rmsNormalized(weight: attentionNorm, epsilon: config.epsilon)
+    x.add(down(gateUp(normed).geglu()))
+  }
+
+  private var rowWidth: Int {
+    (config.headCount + 2 * config.keyValueHeadCount) * config.headWidth
+  }
+
+  /// RoPE on the queries and keys of `[T, (H + 2K) · E]`; values stay.
+  private func rotate(_ projected: Tensor, positions: [Int32]) {
+    projected.withFloats {
+      kernel_rope_f32(
+        positions.count, config.headCount + config.keyValueHeadCount, config.headWidth, rowWidth,
+        positions, inverseFrequencies, $0)
+    }
+  }
+
+  /// Writes keys and values to the caches, then attends: `[T, (H + 2K) · E]` to `[T, H · E]`.
+  private func attend(_ projected: Tensor, sequences: [SequenceRows], cacheIndex: Int) -> Tensor {
+    let (heads, shared, head) = (config.headCount, config.keyValueHeadCount, config.headWidth)
+    let stride = shared * head
+    let out = Tensor(shape: [projected.rowCount, heads * head])
+    let scale = 1 / Float(head).squareRoot()
+    var suffix: [kernel_decode_row] = []
+    var caches: [Tensor] = []
+    projected.withFloats { rows in
+      out.withFloats { outRows in
+        var first = 0
+        for sequence in sequences {
+          guard let cache = sequence.cache else { continue }
+          let (keys, values) = cache.layer(cacheIndex)
+          caches += [keys, values]
+          let (count, filled) = (sequence.rowCount, cache.tokenCount)
+          let q = rows + first * rowWidth
+          let o = outRows + first * heads * head
+          copy(q + heads * head, to: keys.pointer(row: filled), count: count)
+          copy(q + (heads + shared) * head, to: values.pointer(row: filled), count: count)
+          if case .prefix = sequence.part {
+            kernel_attend_all_f32(
+              count, filled + count, heads, shared, head, q, rowWidth, keys.pointer(row: 0),
+              values.pointer(row: 0), stride, scale, o, heads * head)
+          } else {
+            // Row by row, so that a suffix replayed as several rows gives the bits of one-by-one.
+            for row in 0..<count {
+              suffix.append(
+                kernel_decode_row(
+                  q: q + row * rowWidth, keys: keys.pointer(row: 0), values: values.pointer(row: 0),
+                  out: o + row * heads * head, S: filled + row + 1))
+            }
+          }
+          first += count
+        }
+        kernel_attend_rows_f32(suffix, suffix.count, stride, heads, shared, head, scale)
+      }
+    }
+    withExtendedLifetime(caches) {}
+    return out
+  }
+
+  /// Copies `count` rows of `K · E` floats out of the projected rows.
+  private func copy(
+    _ source: UnsafeMutablePointer<Float>, to target: UnsafeMutablePointer<Float>, count: Int
+  ) {
+    let width = config.keyValueHeadCount * config.headWidth
+    for row in 0..<count {
+      (target + row * width).update(from: source + row * rowWidth, count: width)
+    }
+  }
+}
+
+extension Tensor {
+  /// First float of row `row`; the caller keeps the tensor alive while using it.
+  fileprivate func pointer(row: Int) -> UnsafeMutablePointer<Float> {
+    withFloats { $0 + row * rowWidth }
+  }
+}

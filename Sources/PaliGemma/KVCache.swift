@@ -1,0 +1,28 @@
+import Tensors
+
+/// Keys and values of one request, for the decoder layers of one shard.
+///
+/// Owned by the stage that made it and touched by its thread alone. Its size is fixed when it is
+/// made, so that memory is spoken for before a request is let in.
+public final class KVCache {
+  /// Positions there is room for, `S`.
+  public let capacity: Int
+  /// Positions filled in every layer.
+  public private(set) var tokenCount = 0
+  private let keys: [Tensor]  // per layer [S, K, E]
+  private let values: [Tensor]  // per layer [S, K, E]
+
+  /// Makes an empty cache for `layerCount` layers and `capacity` positions.
+  public init(layerCount: Int, capacity: Int, config: ModelConfig.Text) {
+    self.capacity = capacity
+    let shape = [capacity, config.keyValueHeadCount, config.headWidth]
+    keys = (0..<layerCount).map { _ in Tensor(shape: shape) }
+    values = (0..<layerCount).map { _ in Tensor(shape: shape) }
+  }
+
+  /// Keys and values of layer `index` (0-based in the shard).
+  func layer(_ index: Int) -> (keys: Tensor, values: Tensor) { (keys[index], values[index]) }
+
+  /// Counts `count` more positions as filled, after all layers have written them.
+  func advance(by count: Int) { tokenCount += count }
+}

@@ -1,0 +1,111 @@
+import Checkpoints
+import Tensors
+
+/// The weights and the arithmetic of a contiguous range of blocks: the whole model, or the part of
+/// it that a stage computes.
+///
+/// Immutable after loading; used by one thread at a time, since the caches it writes to are.
+public final class ModelSection {
+  /// The model's numbers.
+  public let config: ModelConfig
+  /// Which blocks of `config.blocks` these are.
+  public let blocks: Range<Int>
+
+  private enum Part {
+    case patches(PatchEmbedding)
+    case vision(VisionLayer)
+    case projector(Projector)
+    case tokens(TokenEmbedding)
+    case decoder(DecoderLayer, cacheIndex: Int)
+    case head(LanguageHead)
+  }
+  private let parts: [Part]
+
+  /// Maps and converts the weights of `blocks`, and no others.
+  ///
+  /// - Precondition: `blocks` is not empty and within `config.blocks`.
+  public init(config: ModelConfig, checkpoint: Checkpoint, blocks: Range<Int>)
+    throws(CheckpointError)
+  {
+    self.config = config
+    self.blocks = blocks
+    let names = WeightNames(checkpoint: checkpoint)
+    let firstLayer = config.decoderLayers(in: blocks).lowerBound
+    var parts: [Part] = []
+    for block in config.blocks[blocks] {
+      switch block {
+      case .patchEmbedding: parts.append(.patches(try PatchEmbedding(names, config.vision)))
+      case .visionLayer(let layer):
+        parts.append(.vision(try VisionLayer(names, config.vision, layer: layer)))
+      case .projector: parts.append(.projector(try Projector(names, config)))
+      case .tokenEmbedding: parts.append(.tokens(try TokenEmbedding(names, config)))
+      case .decoderLayer(let layer):
+        parts.append(
+          .decoder(
+            try DecoderLayer(names, config.text, layer: layer), cacheIndex: layer - firstLayer))
+      case .languageHead: parts.append(.head(try LanguageHead(names, config.text)))
+      }
+    }
+    self.parts = parts
+  }
+
+  /// The decoder layers this section computes.
+  public var decoderLayers: Range<Int> { config.decoderLayers(in: blocks) }
+  /// Whether the section starts from pixels.
+  public var takesPixels: Bool { blocks.lowerBound == 0 }
+  /// Whether the section ends in logits.
+  public var givesLogits: Bool { blocks.upperBound == config.blockCount }
+  /// Whether the section has the token embedding, where an answer's tokens come in.
+  public var takesTokens: Bool { blocks.contains(config.tokenEmbeddingIndex) }
+
+  /// Makes an empty cache for one request; nil when the section has no decoder layer.
+  public func makeCache(capacity: Int) -> KVCache? {
+    decoderLayers.isEmpty
+      ? nil
+      : KVCache(layerCount: decoderLayers.count, capacity: capacity, config: config.text)
+  }
+
+  /// Computes all blocks of the section.
+  ///
+  /// - Parameters:
+  ///   - input: pixels `[pictures, side, side, 3]` u8 where the section `takesPixels`, else the
+  ///     hidden rows f32 of the section before; nil when a micro-batch of suffixes comes in at the
+  ///     token embedding. Not modified.
+  ///   - sequences: whose rows they are, in order; caches with room for the rows.
+  ///   - observe: called after each block with its index and its rows, for tests.
+  /// - Returns: hidden rows for the next section, or logits `[sequences, V]`.
+  public func forward(
+    _ input: Tensor?, sequences: [SequenceRows],
+    observe: ((_ block: Int, _ rows: Tensor) -> Void)? = nil
+  ) -> Tensor {
+    // Layers add to the residual stream in place: never in memory that came from elsewhere.
+    var x = input.map { takesPixels ? $0 : $0.copied() } ?? Tensor(shape: [0, config.text.width])
+    let positions = self.positions(of: sequences)
+    // Suffixes have no vision rows: they enter at the token embedding.
+    let hasPictures = sequences.contains { $0.part != .suffix && $0.part != .prefix(imageCount: 0) }
+    for (offset, part) in parts.enumerated() {
+      switch part {
+      case .patches(let embed): if hasPictures { x = embed(x) }
+      case .vision(let layer): if hasPictures { layer(x) }
+      case .projector(let project): if hasPictures { x = project(x) }
+      case .tokens(let embed):
+        x = embed(images: hasPictures ? x : nil, sequences: sequences)
+      case .decoder(let layer, let cacheIndex):
+        layer(x, sequences: sequences, positions: positions, cacheIndex: cacheIndex)
+      case .head(let head): x = head(x, sequences: sequences)
+      }
+      observe?(blocks.lowerBound + offset, x)
+    }
+    for sequence in sequences { sequence.cache?.advance(by: sequence.rowCount) }
+    return x
+  }
+
+  /// 1-based positions of all rows behind the token embedding; empty without decoder layers.
+  private func positions(of sequences: [SequenceRows]) -> [Int32] {
+    guard !decoderLayers.isEmpty else { return [] }
+    return sequences.flatMap { sequence in
+      let first = Int32(sequence.cache?.tokenCount ?? 0) + 1
+      return (0..<Int32(sequence.rowCount)).map { first + $0 }
+    }
+  }
+}

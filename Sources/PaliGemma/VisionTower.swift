@@ -1,0 +1,138 @@
+import CKernels
+import Checkpoints
+import Tensors
+
+/// Pixels to rows: the patch convolution, which is a product because patches don't overlap, plus a
+/// learned position per patch (SigLIP, Zhai et al. 2023).
+struct PatchEmbedding {
+  private let config: ModelConfig.Vision
+  private let projection: Linear  // vision_tower.vision_model.embeddings.patch_embedding
+  private let positions: Tensor  // [P, D] …embeddings.position_embedding.weight
+
+  init(_ names: WeightNames, _ config: ModelConfig.Vision) throws(CheckpointError) {
+    self.config = config
+    let prefix = "vision_tower.vision_model.embeddings."
+    let (width, side) = (config.width, config.patchSide)
+    let kernel = try names.floats(prefix + "patch_embedding.weight", width, 3, side, side)
+    projection = Linear(
+      weight: kernel.reshaped([width, config.patchWidth]),
+      bias: try names.floats(prefix + "patch_embedding.bias", width))
+    positions = try names.floats(
+      prefix + "position_embedding.weight", config.patchCount, width)
+  }
+
+  /// pixels `[pictures, side, side, 3]` u8 to `[pictures · P, D]`.
+  func callAsFunction(_ pixels: Tensor) -> Tensor {
+    let pictures = pixels.rowCount
+    let patches = Tensor(shape: [pictures * config.patchCount, config.patchWidth])
+    pixels.withBytes { bytes in
+      patches.withFloats { out in
+        for picture in 0..<pictures {
+          let source = bytes.baseAddress?.advanced(by: picture * pixels.rowWidth)
+          kernel_patches_u8_f32(
+            config.imageSide, config.patchSide, source?.assumingMemoryBound(to: UInt8.self),
+            out + picture * config.patchCount * config.patchWidth)
+        }
+      }
+    }
+    let rows = projection(patches)
+    for picture in 0..<pictures {
+      rows.rows(picture * config.patchCount..<(picture + 1) * config.patchCount).add(positions)
+    }
+    return rows
+  }
+}
+
+/// One SigLIP encoder layer: LayerNorm → attention over all patches of the picture → residual,
+/// LayerNorm → GELU feed-forward → residual.
+struct VisionLayer {
+  private let config: ModelConfig.Vision
+  private let norm1: (weight: Tensor, bias: Tensor)  // layer_norm1
+  private let qkv: Linear  // self_attn.{q,k,v}_proj, stacked: [3D, D]
+  private let output: Linear  // self_attn.out_proj
+  private let norm2: (weight: Tensor, bias: Tensor)  // layer_norm2
+  private let up: Linear  // mlp.fc1
+  private let down: Linear  // mlp.fc2
+
+  init(_ names: WeightNames, _ config: ModelConfig.Vision, layer: Int) throws(CheckpointError) {
+    self.config = config
+    let prefix = "vision_tower.vision_model.encoder.layers.\(layer)."
+    let (width, inner) = (config.width, config.feedForwardWidth)
+    let projections = ["q", "k", "v"].map { prefix + "self_attn.\($0)_proj." }
+    norm1 = (
+      try names.floats(prefix + "layer_norm1.weight", width),
+      try names.floats(prefix + "layer_norm1.bias", width)
+    )
+    qkv = Linear(
+      weight: try names.stacked(projections.map { ($0 + "weight", width) }, inputs: width),
+      bias: try names.stacked(projections.map { ($0 + "bias", width) }, inputs: nil))
+    output = Linear(
+      weight: try names.floats(prefix + "self_attn.out_proj.weight", width, width),
+      bias: try names.floats(prefix + "self_attn.out_proj.bias", width))
+    norm2 = (
+      try names.floats(prefix + "layer_norm2.weight", width),
+      try names.floats(prefix + "layer_norm2.bias", width)
+    )
+    up = Linear(
+      weight: try names.floats(prefix + "mlp.fc1.weight", inner, width),
+      bias: try names.floats(prefix + "mlp.fc1.bias", inner))
+    down = Linear(
+      weight: try names.floats(prefix + "mlp.fc2.weight", width, inner),
+      bias: try names.floats(prefix + "mlp.fc2.bias", width))
+  }
+
+  /// Adds this layer's work to the residual stream `x` `[pictures · P, D]`, in place.
+  func callAsFunction(_ x: Tensor) {
+    let normed = x.layerNormalized(
+      weight: norm1.weight, bias: norm1.bias, epsilon: config.epsilon)
+    x.add(output(attend(qkv(normed))))
+    let inner = up(
+      x.layerNormalized(weight: norm2.weight, bias: norm2.bias, epsilon: config.epsilon))
+    inner.gelu()
+    x.add(down(inner))
+  }
+
+  /// qkv `[pictures · P, 3D]` to `[pictures · P, D]`; every patch sees every patch of its picture.
+  private func attend(_ qkv: Tensor) -> Tensor {
+    let (width, patches, head) = (config.width, config.patchCount, config.headWidth)
+    let out = Tensor(shape: [qkv.rowCount, width])
+    let scale = 1 / Float(head).squareRoot()
+    qkv.withFloats { q in
+      out.withFloats { o in
+        for picture in 0..<qkv.rowCount / patches {
+          let first = q + picture * patches * 3 * width
+          kernel_attend_all_f32(
+            patches, patches, config.headCount, config.headCount, head, first, 3 * width,
+            first + width, first + 2 * width, 3 * width, scale, o + picture * patches * width,
+            width)
+        }
+      }
+    }
+    return out
+  }
+}
+
+/// SigLIP's last LayerNorm, then one product with bias to the decoder's width. Image rows are not
+/// scaled by √D as text rows are (numerics.md 9).
+struct Projector {
+  private let norm: (weight: Tensor, bias: Tensor)  // vision_tower…post_layernorm
+  private let projection: Linear  // multi_modal_projector.linear
+  private let epsilon: Float
+
+  init(_ names: WeightNames, _ config: ModelConfig) throws(CheckpointError) {
+    let (vision, text) = (config.vision.width, config.text.width)
+    let prefix = "vision_tower.vision_model.post_layernorm."
+    norm = (
+      try names.floats(prefix + "weight", vision), try names.floats(prefix + "bias", vision)
+    )
+    projection = Linear(
+      weight: try names.floats("multi_modal_projector.linear.weight", text, vision),
+      bias: try names.floats("multi_modal_projector.linear.bias", text))
+    epsilon = config.vision.epsilon
+  }
+
+  /// x `[pictures · P, vision D]` to `[pictures · P, text D]`.
+  func callAsFunction(_ x: Tensor) -> Tensor {
+    projection(x.layerNormalized(weight: norm.weight, bias: norm.bias, epsilon: epsilon))
+  }
+}

@@ -1,0 +1,72 @@
+import Checkpoints
+import Tensors
+
+/// Hands out a model's weights by one name each, whatever the checkpoint's writer called them.
+///
+/// Names here are those of Google's hub files; other writers' prefixes are tried in turn
+/// (numerics.md 19). Shapes are checked against the configuration.
+struct WeightNames {
+  let checkpoint: Checkpoint
+
+  private static let prefixes: [(hub: String, others: [String])] = [
+    (
+      "vision_tower.vision_model.",
+      ["vision_tower.", "model.vision_tower.vision_model.", "model.vision_tower."]
+    ),
+    ("multi_modal_projector.", ["model.multi_modal_projector."]),
+    (
+      "language_model.model.",
+      ["model.language_model.", "language_model.", "model.language_model.model."]
+    ),
+    ("language_model.lm_head.", ["lm_head.", "model.lm_head.", "model.language_model.lm_head."]),
+  ]
+
+  /// The name under which the checkpoint has the weight with hub name `name`; nil when it hasn't.
+  func resolved(_ name: String) -> String? {
+    if checkpoint.contains(name) { return name }
+    for (hub, others) in Self.prefixes where name.hasPrefix(hub) {
+      let rest = name.dropFirst(hub.count)
+      return others.map { $0 + rest }.first { checkpoint.contains($0) }
+    }
+    return nil
+  }
+
+  /// The weight as it is stored, mapped, with its shape checked.
+  func stored(_ name: String, shape: [Int]) throws(CheckpointError) -> Tensor {
+    let tensor = try checkpoint.tensor(resolved(name) ?? name)
+    guard tensor.shape == shape else {
+      throw .mismatch(name: name, reason: "its shape is \(tensor.shape), expected \(shape)")
+    }
+    guard [.f32, .f16, .bf16].contains(tensor.elementType) else {
+      throw .mismatch(name: name, reason: "its element type \(tensor.elementType) is no float")
+    }
+    return tensor
+  }
+
+  /// The weight in f32: mapped when it is stored so, else a converted copy.
+  func floats(_ name: String, _ shape: Int...) throws(CheckpointError) -> Tensor {
+    guard let tensor = try stored(name, shape: shape).convertedToF32() else {
+      throw .mismatch(name: name, reason: "it can't be read as f32")
+    }
+    return tensor
+  }
+
+  /// Several weights `[N_i, K]` (or biases `[N_i]`) stacked into one `[ΣN_i, K]`, so that one
+  /// product does the work of several.
+  func stacked(_ parts: [(name: String, rows: Int)], inputs: Int?)
+    throws(CheckpointError) -> Tensor
+  {
+    let total = parts.reduce(0) { $0 + $1.rows }
+    let out = Tensor(shape: [total] + (inputs.map { [$0] } ?? []))
+    var row = 0
+    for part in parts {
+      let shape = [part.rows] + (inputs.map { [$0] } ?? [])
+      let target = out.rows(row..<row + part.rows)
+      guard try stored(part.name, shape: shape).convert(into: target) else {
+        throw .mismatch(name: part.name, reason: "it can't be read as f32")
+      }
+      row += part.rows
+    }
+    return out
+  }
+}

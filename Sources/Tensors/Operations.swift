@@ -1,0 +1,120 @@
+import CKernels
+
+/// A product with weights and, where the model has one, a bias.
+public struct Linear: Sendable {
+  /// `[N, K]` f32: one row per output.
+  public let weight: Tensor
+  /// `[N]` f32, or nil.
+  public let bias: Tensor?
+
+  /// Takes weights `[N, K]` and a bias `[N]`.
+  public init(weight: Tensor, bias: Tensor? = nil) {
+    self.weight = weight
+    self.bias = bias
+  }
+
+  /// The number of outputs `N`.
+  public var outputWidth: Int { weight.rowCount }
+
+  /// x `[T, K]` to `[T, N]`: x · weightᵀ + bias.
+  public func callAsFunction(_ x: Tensor) -> Tensor {
+    let (rows, inputs, outputs) = (x.rowCount, weight.rowWidth, outputWidth)
+    precondition(x.rowWidth == inputs, "product of \(x.shape) with \(weight.shape)")
+    let out = Tensor(shape: [rows, outputs])
+    withExtendedLifetime((x, self, out)) {
+      kernel_linear_f32(
+        rows, outputs, inputs, x.pointer, weight.pointer, bias?.pointer, out.pointer)
+    }
+    return out
+  }
+}
+
+extension Tensor {
+  /// The f32 elements; valid as long as the caller keeps the tensor (`withExtendedLifetime`).
+  var pointer: UnsafeMutablePointer<Float> {
+    precondition(elementType == .f32, "f32 elements of a tensor of \(elementType)")
+    return (storage.address + byteOffset).assumingMemoryBound(to: Float.self)
+  }
+
+  /// A tensor with memory of its own and the same elements.
+  public func copied() -> Tensor {
+    let copy = Tensor(elementType, shape: shape)
+    withBytes { source in copy.withBytes { $0.copyMemory(from: UnsafeRawBufferPointer(source)) } }
+    return copy
+  }
+
+  /// Adds `other`, of the same shape, in place: the residual stream.
+  public func add(_ other: Tensor) {
+    precondition(count == other.count, "adding \(other.shape) to \(shape)")
+    withExtendedLifetime((self, other)) { kernel_add_f32(count, pointer, other.pointer) }
+  }
+
+  /// Multiplies every element by `factor`, in place.
+  public func scale(by factor: Float) {
+    withExtendedLifetime(self) { kernel_scale_f32(count, pointer, factor, pointer) }
+  }
+
+  /// Gemma's RMSNorm over rows `[T, D]`: x · rsqrt(mean(x²) + epsilon) · (1 + weight).
+  public func rmsNormalized(weight: Tensor, epsilon: Float) -> Tensor {
+    let out = Tensor(shape: shape)
+    withExtendedLifetime((self, weight, out)) {
+      kernel_rmsnorm_f32(rowCount, rowWidth, pointer, weight.pointer, epsilon, out.pointer)
+    }
+    return out
+  }
+
+  /// LayerNorm over rows `[T, D]` with weight and bias.
+  public func layerNormalized(weight: Tensor, bias: Tensor, epsilon: Float) -> Tensor {
+    let out = Tensor(shape: shape)
+    withExtendedLifetime((self, weight, bias, out)) {
+      kernel_layernorm_f32(
+        rowCount, rowWidth, pointer, weight.pointer, bias.pointer, epsilon, out.pointer)
+    }
+    return out
+  }
+
+  /// GELU in its tanh form, in place.
+  public func gelu() {
+    withExtendedLifetime(self) { kernel_gelu_f32(count, pointer) }
+  }
+
+  /// GeGLU: rows `[T, 2F]` of gate and up to `[T, F]`: gelu(gate) · up.
+  public func geglu() -> Tensor {
+    let width = rowWidth / 2
+    let out = Tensor(shape: [rowCount, width])
+    withExtendedLifetime((self, out)) {
+      kernel_geglu_f32(rowCount, width, pointer, out.pointer)
+    }
+    return out
+  }
+
+  /// The same numbers as f32; a tensor that is f32 already, and aligned, is returned as it is.
+  ///
+  /// - Returns: nil when the element type is no floating-point type.
+  public func convertedToF32() -> Tensor? {
+    let isAligned = (UInt(bitPattern: storage.address) + UInt(byteOffset)) % 4 == 0
+    if elementType == .f32 && isAligned { return self }
+    let out = Tensor(.f32, shape: shape)
+    return convert(into: out) ? out : nil
+  }
+
+  /// Writes the same numbers as f32 into `out`, which has the same count.
+  ///
+  /// - Returns: false when the element type is no floating-point type.
+  public func convert(into out: Tensor) -> Bool {
+    precondition(out.count == count, "converting \(shape) into \(out.shape)")
+    return withExtendedLifetime((self, out)) {
+      let source = storage.address + byteOffset
+      switch elementType {
+      case .f32:
+        UnsafeMutableRawPointer(out.pointer).copyMemory(from: source, byteCount: byteCount)
+      case .bf16:
+        kernel_convert_bf16_f32(count, source.assumingMemoryBound(to: UInt16.self), out.pointer)
+      case .f16:
+        kernel_convert_f16_f32(count, source.assumingMemoryBound(to: UInt16.self), out.pointer)
+      case .u8, .i8, .i32, .i64: return false
+      }
+      return true
+    }
+  }
+}
