@@ -26,10 +26,47 @@ let package = Package(
     .target(name: "Checkpoints", dependencies: ["Tensors"], swiftSettings: swift),
     .target(
       name: "PaliGemma", dependencies: ["CKernels", "Checkpoints", "Tensors"], swiftSettings: swift),
+    .target(
+      name: "CSentencePiece", cxxSettings: [.unsafeFlags(["-O3"])],
+      linkerSettings: [.linkedLibrary("sentencepiece")]),
+    .target(name: "Tokenization", dependencies: ["CSentencePiece"], swiftSettings: swift),
+    .target(
+      name: "CWire", cSettings: [.unsafeFlags(["-O3"])],
+      linkerSettings: [.linkedLibrary("protobuf-c")]),
+    .systemLibrary(name: "CZeroMQ"),
+    .target(
+      name: "Messaging", dependencies: ["CWire", "CZeroMQ", "Tensors"], swiftSettings: swift),
+    .target(
+      name: "Pipelining", dependencies: ["Checkpoints", "Messaging", "PaliGemma", "Tensors"],
+      swiftSettings: swift),
+    .executableTarget(
+      name: "palisade",
+      dependencies: [
+        "Checkpoints", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Yams", package: "Yams"),
+      ], swiftSettings: swift),
+    // What several test targets read: the goldens of Hugging Face, and how.
+    .target(
+      name: "GoldenFixtures", dependencies: ["Checkpoints", "PaliGemma", "Tensors"],
+      path: "Tests/GoldenFixtures", swiftSettings: swift),
     .testTarget(name: "KernelsTests", dependencies: ["CKernels"], swiftSettings: swift),
     .testTarget(
-      name: "PaliGemmaTests", dependencies: ["CKernels", "Checkpoints", "PaliGemma", "Tensors"],
+      name: "PaliGemmaTests",
+      dependencies: ["CKernels", "Checkpoints", "GoldenFixtures", "PaliGemma", "Tensors"],
       exclude: ["Fixtures"], swiftSettings: swift),
+    .testTarget(
+      name: "TokenizationTests", dependencies: ["Tokenization"], exclude: ["Fixtures"],
+      swiftSettings: swift),
+    .testTarget(
+      name: "MessagingTests", dependencies: ["CWire", "Messaging", "Tensors"],
+      swiftSettings: swift),
+    .testTarget(
+      name: "PipeliningTests",
+      dependencies: [
+        "Checkpoints", "GoldenFixtures", "Messaging", "PaliGemma", "Pipelining", "Tensors",
+      ], swiftSettings: swift),
   ],
-  cLanguageStandard: .gnu17
+  cLanguageStandard: .gnu17,
+  cxxLanguageStandard: .cxx17
 )

@@ -11,6 +11,9 @@ public final class ModelSection {
   /// Which blocks of `config.blocks` these are.
   public let blocks: Range<Int>
 
+  /// Bytes of the checkpoint that these blocks use.
+  public let weightByteCount: Int
+
   private enum Part {
     case patches(PatchEmbedding)
     case vision(VisionLayer)
@@ -47,6 +50,7 @@ public final class ModelSection {
       }
     }
     self.parts = parts
+    weightByteCount = names.tally.byteCount
   }
 
   /// The decoder layers this section computes.

@@ -6,7 +6,13 @@ import Tensors
 /// Names here are those of Google's hub files; other writers' prefixes are tried in turn
 /// (numerics.md 19). Shapes are checked against the configuration.
 struct WeightNames {
+  /// Counts the bytes that were asked for.
+  final class Tally {
+    var byteCount = 0
+  }
+
   let checkpoint: Checkpoint
+  let tally = Tally()
 
   private static let prefixes: [(hub: String, others: [String])] = [
     (
@@ -40,6 +46,7 @@ struct WeightNames {
     guard [.f32, .f16, .bf16].contains(tensor.elementType) else {
       throw .mismatch(name: name, reason: "its element type \(tensor.elementType) is no float")
     }
+    tally.byteCount += tensor.byteCount
     return tensor
   }
 

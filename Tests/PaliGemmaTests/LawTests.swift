@@ -1,4 +1,5 @@
 import CKernels
+import GoldenFixtures
 import PaliGemma
 import Tensors
 import Testing

@@ -1,3 +1,4 @@
+import GoldenFixtures
 import PaliGemma
 import Tensors
 import Testing

@@ -2,18 +2,17 @@ import Checkpoints
 import Foundation
 import PaliGemma
 import Tensors
-import Testing
 
 /// One fixture folder made by `scripts/goldens/paligemma.py`: a tiny random checkpoint and what
 /// Hugging Face's own class computes with it.
-struct Golden {
-  struct Case: Decodable {
-    let name: String
-    let images: [Int]
-    let inputIDs: [Int32]
-    let imageTokenCount: Int
-    let greedyTokens: [Int32]
-    let finish: String
+package struct Golden {
+  package struct Case: Decodable {
+    package let name: String
+    package let images: [Int]
+    package let inputIDs: [Int32]
+    package let imageTokenCount: Int
+    package let greedyTokens: [Int32]
+    package let finish: String
 
     enum CodingKeys: String, CodingKey {
       case name, images, finish
@@ -22,20 +21,20 @@ struct Golden {
       case greedyTokens = "greedy_tokens"
     }
     /// `<bos>`, prompt, newline.
-    var textIDs: [Int32] { Array(inputIDs.dropFirst(imageTokenCount)) }
+    package var textIDs: [Int32] { Array(inputIDs.dropFirst(imageTokenCount)) }
   }
   private struct Listing: Decodable { let cases: [Case] }
 
-  static let names = ["tiny-a", "tiny-b", "tiny-c"]
-  static let folder = URL(filePath: #filePath).deletingLastPathComponent()
-    .appending(path: "Fixtures")
+  package static let names = ["tiny-a", "tiny-b", "tiny-c"]
+  package static let folder = URL(filePath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().appending(path: "PaliGemmaTests/Fixtures")
 
-  let config: ModelConfig
-  let checkpoint: Checkpoint
-  let cases: [Case]
-  let values: SafetensorsFile
+  package let config: ModelConfig
+  package let checkpoint: Checkpoint
+  package let cases: [Case]
+  package let values: SafetensorsFile
 
-  init(_ name: String) throws {
+  package init(_ name: String) throws {
     let folder = Self.folder.appending(path: name)
     let model = folder.appending(path: "model").path()
     config = try ModelConfig(directory: model)
@@ -45,10 +44,15 @@ struct Golden {
     values = try SafetensorsFile(path: folder.appending(path: "golden.safetensors").path())
   }
 
-  func tensor(_ name: String) throws -> Tensor { try #require(values.tensor(name), "no \(name)") }
+  package func tensor(_ name: String) throws -> Tensor {
+    guard let tensor = values.tensor(name) else { throw Missing(name: name) }
+    return tensor
+  }
+
+  private struct Missing: Error { let name: String }
 
   /// All pictures of the case, `[pictures, side, side, 3]` u8.
-  func pixels(_ item: Case) throws -> Tensor {
+  package func pixels(_ item: Case) throws -> Tensor {
     let side = config.vision.imageSide
     let all = Tensor(.u8, shape: [item.images.count, side, side, 3])
     for (row, image) in item.images.enumerated() {
@@ -60,13 +64,13 @@ struct Golden {
   }
 
   /// The whole model over `blocks`.
-  func section(_ blocks: Range<Int>? = nil) throws -> ModelSection {
+  package func section(_ blocks: Range<Int>? = nil) throws -> ModelSection {
     try ModelSection(
       config: config, checkpoint: checkpoint, blocks: blocks ?? 0..<config.blockCount)
   }
 
   /// The prefix of a case, with a cache that has room for the answer where `section` needs one.
-  func prefix(_ item: Case, in section: ModelSection) -> SequenceRows {
+  package func prefix(_ item: Case, in section: ModelSection) -> SequenceRows {
     SequenceRows(
       .prefix(imageCount: item.images.count), tokenIDs: item.textIDs,
       rowCount: item.inputIDs.count, cache: section.makeCache(capacity: item.inputIDs.count + 16))
@@ -74,7 +78,7 @@ struct Golden {
 }
 
 /// Largest difference, relative to the largest size in `expected`.
-func relativeError(_ actual: [Float], _ expected: [Float]) -> Float {
+package func relativeError(_ actual: [Float], _ expected: [Float]) -> Float {
   guard actual.count == expected.count else { return .infinity }
   let size = expected.map { abs($0) }.max() ?? 0
   let difference = zip(actual, expected).map { abs($0 - $1) }.max() ?? 0

@@ -1,0 +1,99 @@
+import CWire
+
+typealias WireClientEnvelope = Palisade__Wire__ClientEnvelope
+typealias WireSubmit = Palisade__Wire__Submit
+
+extension Submit {
+  func validate() throws(MessagingError) {
+    try Bounds.text(prompt, "Submit.prompt")
+    try Bounds.count(images.count, atMost: MessageLimits.imageCount, "Submit.images")
+    for image in images where image.byteCount == 0 {
+      throw .malformed("Submit.images", "an image has no bytes")
+    }
+  }
+
+  func wire(in arena: WireArena) throws(MessagingError) -> WireSubmit {
+    try validate()
+    var wire = WireSubmit()
+    palisade__wire__submit__init(&wire)
+    wire.tag = tag
+    wire.prompt = arena.bytes(prompt)
+    wire.image_count = try Bounds.wire32(images.count, "Submit.images")
+    wire.sampling = arena.place(try sampling.wire(in: arena))
+    return wire
+  }
+
+  init(_ wire: WireSubmit, images: [Frame]) throws(MessagingError) {
+    guard Int(wire.image_count) == images.count else {
+      throw .malformed("Submit.images", "\(images.count) frames for \(wire.image_count) images")
+    }
+    self.init(
+      tag: wire.tag,
+      prompt: try WireReading.text(wire.prompt, "Submit.prompt"),
+      images: images,
+      sampling: try Sampling(try WireReading.message(wire.sampling, "Submit.sampling"))
+    )
+    try validate()
+  }
+}
+
+extension ClientMessage: WireMessage {
+  /// One frame, and one more for each image.
+  public func encode() throws(MessagingError) -> [Frame] {
+    let arena = WireArena()
+    defer { withExtendedLifetime(arena) {} }
+    var envelope = WireClientEnvelope()
+    palisade__wire__client_envelope__init(&envelope)
+    envelope.protocol_version = MessageLimits.protocolVersion
+    var images: [Frame] = []
+    switch self {
+    case .submit(let value):
+      envelope.body_case = PALISADE__WIRE__CLIENT_ENVELOPE__BODY_SUBMIT
+      envelope.submit = arena.place(try value.wire(in: arena))
+      images = value.images
+    case .cancel(let tag):
+      var wire = Palisade__Wire__CancelSubmit()
+      palisade__wire__cancel_submit__init(&wire)
+      wire.tag = tag
+      envelope.body_case = PALISADE__WIRE__CLIENT_ENVELOPE__BODY_CANCEL
+      envelope.cancel = arena.place(wire)
+    case .status:
+      var wire = Palisade__Wire__StatusRequest()
+      palisade__wire__status_request__init(&wire)
+      envelope.body_case = PALISADE__WIRE__CLIENT_ENVELOPE__BODY_STATUS_REQUEST
+      envelope.status_request = arena.place(wire)
+    }
+    let byteCount = palisade__wire__client_envelope__get_packed_size(&envelope)
+    let header = try Envelope.pack("client", byteCount: byteCount) {
+      palisade__wire__client_envelope__pack(&envelope, $0)
+    }
+    return [header] + images
+  }
+
+  /// Reads what a client sent.
+  public static func decode(
+    _ frames: [Frame],
+    limits: MessageLimits
+  ) throws(MessagingError) -> ClientMessage {
+    let header = try Envelope.header(of: frames, "client", limits: limits)
+    return try Envelope.unpack(
+      header,
+      "client",
+      palisade__wire__client_envelope__unpack,
+      palisade__wire__client_envelope__free_unpacked
+    ) { wire throws(MessagingError) in
+      switch wire.body_case {
+      case PALISADE__WIRE__CLIENT_ENVELOPE__BODY_SUBMIT:
+        let body = try WireReading.message(wire.submit, "Submit")
+        return .submit(try Submit(body, images: Array(frames.dropFirst())))
+      case PALISADE__WIRE__CLIENT_ENVELOPE__BODY_CANCEL:
+        try Envelope.checkFrameCount(frames, 1, "CancelSubmit")
+        return .cancel(tag: try WireReading.message(wire.cancel, "CancelSubmit").tag)
+      case PALISADE__WIRE__CLIENT_ENVELOPE__BODY_STATUS_REQUEST:
+        try Envelope.checkFrameCount(frames, 1, "StatusRequest")
+        return .status
+      default: throw .malformed("client", "the envelope has no body")
+      }
+    }
+  }
+}

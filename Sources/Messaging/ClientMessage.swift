@@ -1,0 +1,87 @@
+/// What a client asks of the coordinator.
+public enum ClientMessage: Sendable, Equatable {
+  /// Answer this.
+  case submit(Submit)
+  /// Forget what was submitted under this tag.
+  case cancel(tag: UInt64)
+  /// How are you?
+  case status
+}
+
+/// What the coordinator answers.
+public enum ServerMessage: Sendable, Equatable {
+  /// The one answer to a submission.
+  case reply(Reply)
+  /// The state of the pipeline.
+  case status(Status)
+}
+
+/// One prompt with its images.
+public struct Submit: Sendable, Equatable {
+  /// Chosen by the client; the reply bears it.
+  public var tag: UInt64
+  /// The prompt, without image placeholders.
+  public var prompt: String
+  /// Encoded image files, each its own frame.
+  public var images: [Frame]
+  /// How to draw tokens.
+  public var sampling: Sampling
+  /// Makes a submission.
+  public init(tag: UInt64, prompt: String, images: [Frame], sampling: Sampling = Sampling()) {
+    self.tag = tag
+    self.prompt = prompt
+    self.images = images
+    self.sampling = sampling
+  }
+}
+
+/// Extent of an image as submitted, in pixels.
+public struct ImageSize: Sendable, Equatable {
+  /// Pixels across.
+  public var width: Int
+  /// Pixels down.
+  public var height: Int
+  /// Makes a size.
+  public init(width: Int, height: Int) {
+    self.width = width
+    self.height = height
+  }
+}
+
+/// A labelled box, corners in pixels of the original image.
+public struct Box: Sendable, Equatable {
+  /// What is in it.
+  public var label: String
+  /// Left edge.
+  public var x1: Double
+  /// Top edge.
+  public var y1: Double
+  /// Right edge.
+  public var x2: Double
+  /// Bottom edge.
+  public var y2: Double
+  /// Makes a box.
+  public init(label: String, x1: Double, y1: Double, x2: Double, y2: Double) {
+    self.label = label
+    self.x1 = x1
+    self.y1 = y1
+    self.x2 = x2
+    self.y2 = y2
+  }
+}
+
+/// One generated token with its probability and alternatives.
+public struct TokenLogprob: Sendable, Equatable {
+  /// The token.
+  public var tokenID: Int32
+  /// Natural logarithm of its probability.
+  public var logprob: Float
+  /// The likeliest tokens.
+  public var alternatives: [Alternative]
+  /// Makes an entry.
+  public init(tokenID: Int32, logprob: Float, alternatives: [Alternative] = []) {
+    self.tokenID = tokenID
+    self.logprob = logprob
+    self.alternatives = alternatives
+  }
+}

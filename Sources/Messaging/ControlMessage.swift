@@ -1,0 +1,137 @@
+/// What worker and coordinator say to each other, beside the data path.
+public enum ControlMessage: Sendable, Equatable {
+  /// Worker: here I am.
+  case register(Register)
+  /// Worker: my stage is loaded.
+  case ready(Ready)
+  /// Worker: I am alive, and this is what I did.
+  case heartbeat(Heartbeat)
+  /// Worker: I cannot do what was assigned.
+  case workerFailure(WorkerFailure)
+  /// Worker: I leave.
+  case goodbye
+  /// Coordinator: you are known under this number.
+  case welcome(Welcome)
+  /// Coordinator: run this stage.
+  case assign(Assign)
+  /// Coordinator: I am alive, and this is the epoch.
+  case heartbeatReply(epoch: UInt64)
+  /// Coordinator: drop these requests and their caches.
+  case cancel(epoch: UInt64, requests: [UInt64])
+  /// Coordinator: drop every request of epochs before this one.
+  case reset(epoch: UInt64)
+  /// Coordinator: stop.
+  case shutdown(reason: String)
+}
+
+/// What a worker did since it started its stage.
+public struct Counters: Sendable, Equatable {
+  /// Time spent computing.
+  public var busyNanoseconds: UInt64 = 0
+  /// Time spent waiting for a message.
+  public var waitingNanoseconds: UInt64 = 0
+  /// Payload and header bytes received from stages.
+  public var receivedBytes: UInt64 = 0
+  /// Payload and header bytes sent to stages.
+  public var sentBytes: UInt64 = 0
+  /// Micro-batches computed.
+  public var microBatches: UInt64 = 0
+  /// Rows computed in prefill.
+  public var prefillRows: UInt64 = 0
+  /// Rows computed in decode.
+  public var decodeRows: UInt64 = 0
+  /// All zero.
+  public init() {}
+}
+
+/// A worker introduces itself.
+public struct Register: Sendable, Equatable {
+  /// Unique among workers, chosen by whoever starts it.
+  public var name: String
+  /// The machine.
+  public var host: String
+  /// Where other stages reach it.
+  public var dataEndpoint: String
+  /// The kernels' choice, such as `avx512`.
+  public var instructionSet: String
+  /// Threads of the kernels' pool.
+  public var threads: Int
+  /// Memory it may use.
+  public var memoryBytes: Int
+  /// Version of the program.
+  public var softwareVersion: String
+  /// Makes the introduction.
+  public init(
+    name: String,
+    host: String,
+    dataEndpoint: String,
+    instructionSet: String,
+    threads: Int,
+    memoryBytes: Int,
+    softwareVersion: String
+  ) {
+    self.name = name
+    self.host = host
+    self.dataEndpoint = dataEndpoint
+    self.instructionSet = instructionSet
+    self.threads = threads
+    self.memoryBytes = memoryBytes
+    self.softwareVersion = softwareVersion
+  }
+}
+
+/// A worker has loaded its stage.
+public struct Ready: Sendable, Equatable {
+  /// The plan.
+  public var epoch: UInt64
+  /// The stage loaded.
+  public var stage: Int
+  /// How long loading took.
+  public var loadMilliseconds: Int
+  /// Bytes of weights held.
+  public var weightBytes: Int
+  /// Makes the report.
+  public init(epoch: UInt64, stage: Int, loadMilliseconds: Int, weightBytes: Int) {
+    self.epoch = epoch
+    self.stage = stage
+    self.loadMilliseconds = loadMilliseconds
+    self.weightBytes = weightBytes
+  }
+}
+
+/// A worker is alive.
+public struct Heartbeat: Sendable, Equatable {
+  /// The plan.
+  public var epoch: UInt64
+  /// What it did so far.
+  public var counters: Counters
+  /// The micro-batch being computed; 0 when idle.
+  public var busySequence: UInt64
+  /// For how long it has been; 0 when idle.
+  public var busyMilliseconds: Int
+  /// Makes the report.
+  public init(
+    epoch: UInt64,
+    counters: Counters = Counters(),
+    busySequence: UInt64 = 0,
+    busyMilliseconds: Int = 0
+  ) {
+    self.epoch = epoch
+    self.counters = counters
+    self.busySequence = busySequence
+    self.busyMilliseconds = busyMilliseconds
+  }
+}
+
+/// A worker cannot do what was assigned.
+public struct WorkerFailure: Sendable, Equatable {
+  /// The plan.
+  public var epoch: UInt64
+  /// Why.
+  public var failure: Failure
+  /// Makes the report.
+  public init(epoch: UInt64, failure: Failure) {
+    self.epoch = epoch
+    self.failure = failure
+  }
+}

@@ -1,0 +1,57 @@
+/// How large one message may be, for one socket or one decoding.
+public struct MessageLimits: Sendable, Equatable {
+  /// Frames in one message, the sender's identity on a router included.
+  public var maximumFrameCount: Int
+  /// Bytes of all frames of one message together.
+  public var maximumByteCount: Int
+
+  /// Makes limits; both are at least 1.
+  public init(maximumFrameCount: Int, maximumByteCount: Int) {
+    self.maximumFrameCount = max(1, maximumFrameCount)
+    self.maximumByteCount = max(1, maximumByteCount)
+  }
+
+  /// Fits every message of the protocol.
+  ///
+  /// Frames: identity + header + 64 images. Bytes: 32 images of 896 x 896 x 3 f32 are 308 MB, and
+  /// 64 encoded images of 8 MiB are 512 MiB.
+  public static let standard = MessageLimits(
+    maximumFrameCount: 2 + MessageLimits.imageCount,
+    maximumByteCount: 512 << 20
+  )
+}
+
+/// The bounds of single fields. The same bounds hold when encoding and when decoding.
+extension MessageLimits {
+  /// The version spoken by this code; the other end must speak the same.
+  public static let protocolVersion: UInt32 = 1
+  /// Bytes of the protobuf frame: 4096 segments with about 150 token ids of 3 bytes each.
+  public static let headerByteCount = 2 << 20
+  /// Memory unpacking may take per header byte: an empty TokenResult is 4 bytes on the wire and
+  /// about 216 unpacked (structure, pointer, protobuf-c's scan list).
+  static let unpackedBytesPerHeaderByte = 64
+  /// Memory unpacking may take beside that, for the envelope itself.
+  static let unpackedBytesBase = 64 << 10
+  /// A payload up to here travels inside the header: quicker than a frame of its own (measured).
+  public static let inlineByteCount = 8 << 10
+  /// Dimensions of a tensor: images x channels x height x width.
+  public static let rank = 4
+  /// Segments in one micro-batch, and results in one token batch.
+  public static let segmentCount = 4096
+  /// Token ids in one segment or reply, and positions of one request.
+  public static let tokenCount = 65_536
+  /// Requests released or cancelled by one message.
+  public static let requestCount = 65_536
+  /// Workers in a route, stages in a plan, and replicas of a stage.
+  public static let routeLength = 256
+  /// UTF-8 bytes of one text.
+  public static let textByteCount = 64 << 10
+  /// Images in one submission.
+  public static let imageCount = 64
+  /// Boxes in one reply: no more than could be written with the tokens of a reply.
+  public static let boxCount = 4096
+  /// Alternatives beside one token.
+  public static let alternativeCount = 64
+  /// Token ids that end a generation.
+  public static let stopTokenCount = 256
+}

@@ -1,0 +1,113 @@
+import Checkpoints
+import Messaging
+import PaliGemma
+import Synchronization
+
+/// A worker's stage under one plan: its weights, its executor, its ways to other workers.
+final class AssignedStage {
+  let assign: Assign
+  let executor: StageExecutor
+  /// Bytes of the checkpoint this stage uses.
+  let weightByteCount: Int
+  private let links: StageLinks
+  private let results: Socket
+  private let embeddingWorker: Int
+  private let ownWorker: Int
+  private let sendMilliseconds: Int
+
+  /// Loads the weights that `assign` asks for and connects to the neighbours.
+  ///
+  /// - Throws: `Failure`, `ModelError`, `CheckpointError` or `MessagingError`.
+  init(_ assign: Assign, configuration: WorkerConfiguration, in context: Context) throws {
+    let directory = configuration.modelDirectory ?? assign.modelDirectory
+    let config = try ModelConfig(directory: directory)
+    guard config.fingerprint == assign.fingerprint else {
+      throw Failure(
+        code: "other_model",
+        message: "the model in \(directory) is not the coordinator's; copy it there, or give this "
+          + "worker the right folder with --model")
+    }
+    guard assign.precision == "f32" else {
+      throw Failure(code: "unsupported", message: "precision '\(assign.precision)' is unknown here")
+    }
+    let plan = try PipelinePlan(
+      stages: assign.stages.map {
+        PipelinePlan.Stage(blocks: $0.blocks, workers: $0.workers.map(\.worker))
+      }, config: config)
+    guard plan.stages.indices.contains(assign.stage) else {
+      throw Failure(code: "invalid_plan", message: "there is no stage \(assign.stage)")
+    }
+    let section = try ModelSection(
+      config: config, checkpoint: Checkpoint(directory: directory),
+      blocks: plan.stages[assign.stage].blocks)
+    weightByteCount = section.weightByteCount
+    let limits = configuration.limits
+    executor = StageExecutor(
+      section: section, plan: plan, stage: assign.stage, epoch: assign.epoch, limits: limits)
+    let next = assign.stage + 1 < plan.stages.count ? assign.stages[assign.stage + 1].workers : []
+    let embedding = assign.stages[plan.embeddingStage].workers
+    let highWaterMark = limits.messagesInFlight(stageCount: plan.stages.count)
+    links = try StageLinks(next + embedding, in: context, highWaterMark: highWaterMark)
+    var options = SocketOptions()
+    options.sendHighWaterMark = limits.mailbox
+    results = try Socket(.push, in: context, options: options)
+    try results.connect(assign.resultsEndpoint)
+    embeddingWorker = plan.stages[plan.embeddingStage].workers[0]
+    ownWorker = assign.stage == plan.embeddingStage ? embeddingWorker : -1
+    sendMilliseconds = limits.sendMilliseconds
+    self.assign = assign
+  }
+
+  /// Computes one micro-batch, if there is one, and sends what comes of it.
+  ///
+  /// - Parameters:
+  ///   - waitingSince: since when the worker has had nothing to do, in nanoseconds.
+  ///   - control: told of the work for heartbeats.
+  /// - Returns: whether there was something to do.
+  /// - Throws: `peer_lost` when a neighbour doesn't take what it should.
+  func step(since waitingSince: UInt64, _ control: WorkerControl) throws(Failure) -> Bool {
+    let start = Clock.nanoseconds
+    control.activity.withLock { $0.busySince = start }
+    let messages = executor.step()
+    let end = Clock.nanoseconds
+    control.activity.withLock { activity in
+      activity.busySince = nil
+      guard !messages.isEmpty else { return }
+      activity.counters.busyNanoseconds += end - start
+      activity.counters.waitingNanoseconds += start - min(start, waitingSince)
+      activity.counters.microBatches += 1
+    }
+    for message in messages {
+      do throws(MessagingError) {
+        let bytes = try send(message)
+        control.activity.withLock { $0.counters.sentBytes += UInt64(bytes) }
+      } catch {
+        let failure = Failure(code: "peer_lost", message: "a neighbour takes no messages: \(error)")
+        control.send(.workerFailure(WorkerFailure(epoch: assign.epoch, failure: failure)))
+        throw failure
+      }
+    }
+    return !messages.isEmpty
+  }
+
+  /// - Returns: bytes sent.
+  private func send(_ message: StageExecutor.Outgoing) throws(MessagingError) -> Int {
+    let wait = Wait.milliseconds(sendMilliseconds)
+    switch message {
+    case .microBatch(let batch):
+      guard batch.route.indices.contains(batch.stage) else { return 0 }
+      return try links.send(.microBatch(batch), to: batch.route[batch.stage], wait: wait)
+    case .tokens(let tokens):
+      // Straight to the stage that starts the next step; the coordinator hears beside that path.
+      var bytes = 0
+      if ownWorker == embeddingWorker {
+        executor.receive(.tokenBatch(tokens))
+      } else {
+        bytes = try links.send(.tokenBatch(tokens), to: embeddingWorker, wait: wait)
+      }
+      let frames = try tokens.encode()
+      try results.send(frames, wait: wait)
+      return bytes + frames.reduce(0) { $0 + $1.byteCount }
+    }
+  }
+}

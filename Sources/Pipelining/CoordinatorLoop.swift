@@ -1,0 +1,250 @@
+import Foundation
+import Messaging
+import PaliGemma
+import Tensors
+
+/// What the coordinator's thread owns: the sockets, the cluster's state, the scheduler.
+final class CoordinatorLoop {
+  /// Where it listens, with the real port.
+  let endpoint: String
+  private let context: Context
+  private let router: Socket
+  private let results: Socket
+  private var state: ClusterState
+  private var way: FirstStages?
+  private var scheduler: Scheduler?
+  private let config: ModelConfig
+  private let limits: Limits
+  private let submissions: SubmissionQueue
+  private let replies: Mailbox<(PeerIdentity, ServerMessage)>
+  private let clients: AsyncStream<ClientEnvelope>.Continuation
+  private let reports: AsyncStream<CoordinatorReport>.Continuation
+  /// Requests that came before the cluster was ever ready.
+  private var early: [(id: UInt64, request: PreparedRequest)] = []
+  private var wasReady = false
+  private var probesLeft = 0
+
+  /// Ids of probes: above all ids that callers get.
+  private static let firstProbe: UInt64 = 1 << 63
+
+  init(
+    _ configuration: Coordinator.Configuration, config: ModelConfig,
+    submissions: SubmissionQueue, replies: Mailbox<(PeerIdentity, ServerMessage)>,
+    clients: AsyncStream<ClientEnvelope>.Continuation,
+    reports: AsyncStream<CoordinatorReport>.Continuation
+  ) throws(MessagingError) {
+    limits = configuration.limits
+    self.config = config
+    self.submissions = submissions
+    self.replies = replies
+    self.clients = clients
+    self.reports = reports
+    context = try Context()
+    var options = SocketOptions()
+    options.sendHighWaterMark = limits.mailbox
+    options.receiveHighWaterMark = limits.mailbox
+    router = try Socket(.router, in: context, options: options)
+    try router.bind(configuration.endpoint)
+    endpoint = try router.lastEndpoint()
+    results = try Socket(.pull, in: context, options: options)
+    try results.bind(Endpoints.beside(endpoint, suffix: "results"))
+    let setup = ClusterSetup(
+      template: configuration.template, modelDirectory: configuration.modelDirectory,
+      precision: configuration.precision, resultsEndpoint: try results.lastEndpoint(),
+      fingerprint: config.fingerprint)
+    state = ClusterState(setup: setup, config: config, limits: limits)
+    reports.yield(.listening(endpoint: endpoint))
+  }
+
+  private var now: Int { Clock.milliseconds }
+
+  func run() {
+    var poller = Poller()
+    _ = poller.add(router)
+    _ = poller.add(results)
+    _ = poller.add(fileDescriptor: submissions.mailbox.wakeup)
+    _ = poller.add(fileDescriptor: replies.wakeup)
+    while takeCommands() {
+      receiveControl()
+      receiveResults()
+      sendReplies()
+      apply(state.handle(.tick, now: now))
+      pump()
+      // A message the first stage didn't take at once is tried again soon.
+      let isBlocked = way?.isBlocked ?? false
+      _ = try? poller.wait(.milliseconds(isBlocked ? 2 : limits.heartbeatMilliseconds / 2))
+    }
+    for peer in state.peers {
+      try? send(.shutdown(reason: "the coordinator was stopped"), to: peer)
+    }
+  }
+
+  // MARK: Callers
+
+  /// Takes callers' commands; false when told to stop.
+  private func takeCommands() -> Bool {
+    for command in submissions.mailbox.takeAll() {
+      switch command {
+      case .submit(let id, let request): submit(request, id: id)
+      case .cancel(let id):
+        early.removeAll { $0.id == id }
+        if scheduler?.cancel(id) ?? false { cancelInStages(id) }
+      case .stop: return false
+      }
+    }
+    return true
+  }
+
+  private func submit(_ request: PreparedRequest, id: UInt64) {
+    guard state.phase == .ready, scheduler != nil else {
+      // Before the first start requests wait for the workers; after a loss they are told.
+      if !wasReady && early.count < limits.requestsWaiting {
+        early.append((id, request))
+      } else {
+        submissions.finish(
+          id,
+          .failure(
+            Failure(
+              code: wasReady ? "cluster_not_ready" : "overloaded",
+              message: "the cluster is \(state.phase.rawValue): \(state.message)")))
+      }
+      return
+    }
+    do throws(Failure) { try scheduler?.enqueue(request, id: id) } catch {
+      submissions.finish(id, .failure(error))
+    }
+  }
+
+  private func cancelInStages(_ id: UInt64) {
+    for peer in state.peers {
+      try? send(.cancel(epoch: state.epoch, requests: [id]), to: peer)
+    }
+  }
+
+  private func sendReplies() {
+    for (peer, message) in replies.takeAll() {
+      do throws(MessagingError) {
+        try router.send(message.encode(), to: peer)
+      } catch {
+        // The client is gone, or doesn't read: its answer has nobody to go to.
+        reports.yield(.dropped("a reply: \(error)"))
+      }
+    }
+  }
+
+  // MARK: Workers and clients
+
+  private func receiveControl() {
+    for _ in 0..<limits.mailbox {
+      do throws(MessagingError) {
+        guard let (peer, frames) = try router.receiveFromPeer() else { return }
+        if Endpoints.isClient(peer) {
+          try receiveClient(ClientMessage.decode(frames), from: peer)
+        } else {
+          apply(state.handle(.message(peer, try ControlMessage.decode(frames)), now: now))
+        }
+      } catch { reports.yield(.dropped("a message: \(error)")) }
+    }
+  }
+
+  private func receiveClient(_ message: ClientMessage, from peer: PeerIdentity)
+    throws(MessagingError)
+  {
+    if case .status = message {
+      try router.send(ServerMessage.status(state.status).encode(), to: peer)
+    } else if case .dropped = clients.yield(ClientEnvelope(peer: peer, message: message)),
+      case .submit(let submit) = message
+    {
+      try router.send(ServerMessage.reply(Reply(tag: submit.tag, isBusy: true)).encode(), to: peer)
+    }
+  }
+
+  private func send(_ message: ControlMessage, to peer: PeerIdentity) throws(MessagingError) {
+    try router.send(message.encode(), to: peer)
+  }
+
+  private func apply(_ effects: [ClusterState.Effect]) {
+    for effect in effects {
+      switch effect {
+      case .send(let message, let peer):
+        // A peer that can't be reached is found out by its silence.
+        try? send(message, to: peer)
+      case .report(let report):
+        reports.yield(report)
+        if case .ready = report { admitEarly() }
+      case .begin(let plan, let epoch, let firstStage):
+        begin(plan, epoch: epoch, firstStage: firstStage)
+      case .end(let failure): end(failure)
+      }
+    }
+  }
+
+  // MARK: The pipeline
+
+  private func begin(_ plan: PipelinePlan, epoch: UInt64, firstStage: [WorkerAddress]) {
+    do throws(MessagingError) {
+      way = try FirstStages(firstStage, in: context, limits: limits, stageCount: plan.stages.count)
+    } catch {
+      let failure = Failure(code: "worker_lost", message: "\(error)")
+      apply(state.handle(.probed(epoch: epoch, failure), now: now))
+      return
+    }
+    var scheduler = Scheduler(config: config, plan: plan, epoch: epoch, limits: limits)
+    // One micro-batch at a time, so that each replica of the first stage gets one.
+    probesLeft = firstStage.count
+    let side = config.vision.imageSide
+    let pixels = Tensor(.u8, shape: [1, side, side, 3])
+    pixels.withBytes { _ = $0.initializeMemory(as: UInt8.self, repeating: 128) }
+    for probe in 0..<firstStage.count {
+      let request = PreparedRequest(
+        pixels: pixels, textTokenIDs: [config.beginTokenID],
+        sampling: Sampling(maximumTokens: 1))
+      try? scheduler.enqueue(request, id: Self.firstProbe + UInt64(probe))
+      if let batch = scheduler.nextMicroBatch() { way?.post(batch) }
+    }
+    self.scheduler = scheduler
+  }
+
+  private func admitEarly() {
+    wasReady = true
+    let waiting = early
+    early = []
+    for (id, request) in waiting { submit(request, id: id) }
+  }
+
+  private func end(_ failure: Failure) {
+    if let events = scheduler?.failAll(failure) { deliver(events) }
+    scheduler = nil
+    way = nil
+  }
+
+  private func receiveResults() {
+    for _ in 0..<limits.mailbox {
+      do throws(MessagingError) {
+        guard let frames = try results.receive() else { return }
+        if let events = scheduler?.receive(try TokenBatch.decode(frames)) { deliver(events) }
+      } catch { reports.yield(.dropped("a result: \(error)")) }
+    }
+  }
+
+  private func deliver(_ events: [Scheduler.Event]) {
+    for case .finished(let id, let result) in events {
+      guard id >= Self.firstProbe else {
+        submissions.finish(id, result)
+        continue
+      }
+      probesLeft -= 1
+      if case .failure(let failure) = result {
+        apply(state.handle(.probed(epoch: state.epoch, failure), now: now))
+      } else if probesLeft == 0 {
+        apply(state.handle(.probed(epoch: state.epoch, nil), now: now))
+      }
+    }
+  }
+
+  /// Sends as many prefills as the pipeline takes.
+  private func pump() {
+    way?.flush()
+    while !(way?.isBlocked ?? true), let batch = scheduler?.nextMicroBatch() { way?.post(batch) }
+  }
+}

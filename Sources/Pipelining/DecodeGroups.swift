@@ -1,0 +1,89 @@
+import Messaging
+
+/// The stage with the token embedding starts decode steps: this remembers which requests wait for
+/// one, and groups them. Tokens come back from the last stage straight to here.
+struct DecodeGroups {
+  private struct Active {
+    var position: Int  // rows the request has so far
+    var route: [Int]
+    var isCancelled = false
+  }
+
+  private let epoch: UInt64
+  private let stage: Int
+  private let stageCount: Int
+  private var active: [UInt64: Active] = [:]
+  private var returned: [(request: UInt64, token: Int32)] = []
+  private var finished: [UInt64] = []
+  private var finishedRoute: [Int] = []
+  private var sequence: UInt64 = 0
+
+  /// - Parameters:
+  ///   - epoch: of the plan.
+  ///   - stage: the stage with the token embedding.
+  ///   - stageCount: stages a decode step goes through.
+  init(epoch: UInt64, stage: Int, stageCount: Int) {
+    self.epoch = epoch
+    self.stage = stage
+    self.stageCount = stageCount
+  }
+
+  /// Whether there is a decode step, or a release, to send.
+  var hasTokens: Bool { !returned.isEmpty || !finished.isEmpty }
+
+  /// Takes note of the requests of a prefill that passes here.
+  mutating func admit(_ batch: MicroBatch) {
+    for segment in batch.segments {
+      active[segment.request] = Active(position: segment.rowCount, route: batch.route)
+    }
+  }
+
+  /// Takes tokens that the last stage chose.
+  mutating func receive(_ batch: TokenBatch) {
+    for result in batch.results {
+      guard let request = active[result.request] else { continue }
+      if result.finish != nil || request.isCancelled {
+        active[result.request] = nil
+        finished.append(result.request)
+        finishedRoute = request.route
+      } else {
+        returned.append((result.request, result.tokenID))
+      }
+    }
+  }
+
+  /// Marks requests nobody waits for: they end at their next token.
+  mutating func cancel(_ requests: [UInt64]) {
+    for request in requests { active[request]?.isCancelled = true }
+  }
+
+  /// The next decode step: at most an equal share of the active requests for each stage that
+  /// decodes, so that every stage has a group to work on while others are under way.
+  ///
+  /// - Returns: nil when no token waits; a batch without segments when there is only a release.
+  mutating func next() -> MicroBatch? {
+    guard hasTokens else { return nil }
+    let share = max(1, (active.count + stageCount - 1) / stageCount)
+    let group = returned.prefix(share)
+    returned.removeFirst(group.count)
+    var route = finishedRoute
+    var segments: [Segment] = []
+    for (request, token) in group {
+      guard var state = active[request] else { continue }
+      segments.append(
+        Segment(
+          request: request, phase: .decode, position: state.position, rowCount: 1,
+          tokenIDs: [token]))
+      state.position += 1
+      active[request] = state
+      route = state.route
+    }
+    sequence += 1
+    let released = finished
+    finished = []
+    return MicroBatch(
+      // The upper half of the numbers, so that they never meet the coordinator's.
+      epoch: epoch, sequence: 1 << 63 | sequence, stage: stage, route: route, segments: segments,
+      released: released)
+  }
+}

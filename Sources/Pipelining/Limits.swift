@@ -1,0 +1,44 @@
+import Messaging
+import PaliGemma
+
+/// Every maximum of the pipeline, as arithmetic with its reason. Messages, pictures and prompts
+/// have theirs in `MessageLimits`, `ImageLimits` and `TokenizerLimits`.
+public struct Limits: Sendable, Equatable {
+  /// Requests being answered at once, each with a KV cache in every shard. In f32 a cache of the
+  /// 3B takes 18 layers × 2 KiB = 36 KiB a position, 11 MB for 300 positions; 64 take 0.7 GB.
+  public var requestsInFlight = 64
+  /// Requests waiting with their pixels (147 KiB at 224 px, 2.3 MiB at 896 px). Beyond that a
+  /// submission is refused with `overloaded`, and the client tries again.
+  public var requestsWaiting = 512
+  /// Rows of one prefill micro-batch: 4 requests of 272 tokens, enough for a product to run at
+  /// its best rate (shared/peers.md), little enough that other stages needn't wait long.
+  public var prefillRows = 1088
+  /// Submissions and commands between a caller and the engine's thread.
+  public var mailbox = 1024
+  /// KV caches one stage holds before it refuses; twice the requests in flight, because released
+  /// caches are freed a message later than the next request may come.
+  public var cachesPerStage: Int { 2 * requestsInFlight }
+  /// Workers a cluster takes, spares included.
+  public var workers = 256
+  /// How often a worker tells that it lives.
+  public var heartbeatMilliseconds = 500
+  /// How long a peer may say nothing before it counts as lost: six heartbeats.
+  public var silenceMilliseconds: Int { 6 * heartbeatMilliseconds }
+  /// How long a worker waits for a neighbour that doesn't take its messages.
+  public var sendMilliseconds = 5000
+  /// How long the token that goes through all stages before a cluster counts as ready may take.
+  public var probeMilliseconds = 120_000
+
+  /// The standard limits.
+  public init() {}
+
+  /// Prefill micro-batches under way in a pipeline of `stageCount` stages: one more than stages,
+  /// so that a stage that finishes finds the next one waiting.
+  public func prefillsInFlight(stageCount: Int) -> Int { stageCount + 1 }
+
+  /// Messages that can be under way to one stage: all prefills, and a decode row of each request.
+  /// ZeroMQ's high-water marks stand above that, so a full queue means a broken peer.
+  public func messagesInFlight(stageCount: Int) -> Int {
+    prefillsInFlight(stageCount: stageCount) + requestsInFlight
+  }
+}

@@ -1,0 +1,123 @@
+import Checkpoints
+import Foundation
+import Messaging
+import PaliGemma
+
+/// The whole pipeline in one process: the same stages, plan and messages as with many, handed over
+/// in memory. One thread drives all stages in turn; the kernels' pool uses the cores.
+public final class LocalEngine: Engine {
+  /// The model's numbers.
+  public let config: ModelConfig
+  private let submissions: SubmissionQueue
+
+  private init(config: ModelConfig, submissions: SubmissionQueue) {
+    self.config = config
+    self.submissions = submissions
+  }
+
+  /// Loads the stages of `plan` and starts them.
+  ///
+  /// - Throws: `CheckpointError` when weights are missing or don't fit; `MessagingError` when the
+  ///   system has no file descriptors left.
+  public static func start(
+    config: ModelConfig, checkpoint: Checkpoint, plan: PipelinePlan, limits: Limits = Limits()
+  ) async throws -> LocalEngine {
+    let submissions = try SubmissionQueue(capacity: limits.mailbox)
+    let loaded: Result<Void, any Error> = await withCheckedContinuation { continuation in
+      let thread = Thread {
+        do {
+          let stages = try Stages(
+            config: config, checkpoint: checkpoint, plan: plan, limits: limits)
+          continuation.resume(returning: .success(()))
+          stages.run(submissions)
+        } catch { continuation.resume(returning: .failure(error)) }
+      }
+      thread.name = "pipeline"
+      thread.stackSize = 4 << 20
+      thread.start()
+    }
+    try loaded.get()
+    return LocalEngine(config: config, submissions: submissions)
+  }
+
+  /// Answers one request.
+  public func complete(_ request: PreparedRequest) async throws(Failure) -> Completion {
+    try await submissions.complete(request)
+  }
+
+  /// Ends the engine's thread; requests under way fail with `stopped`.
+  public func stop() { _ = submissions.mailbox.post(.stop) }
+
+  deinit { stop() }
+
+  /// What the engine's thread owns.
+  private struct Stages {
+    let executors: [StageExecutor]
+    let embeddingStage: Int
+    var scheduler: Scheduler
+
+    init(config: ModelConfig, checkpoint: Checkpoint, plan: PipelinePlan, limits: Limits)
+      throws(CheckpointError)
+    {
+      var executors: [StageExecutor] = []
+      for (index, stage) in plan.stages.enumerated() {
+        let section = try ModelSection(
+          config: config, checkpoint: checkpoint, blocks: stage.blocks)
+        executors.append(
+          StageExecutor(section: section, plan: plan, stage: index, epoch: 1, limits: limits))
+      }
+      self.executors = executors
+      embeddingStage = plan.embeddingStage
+      scheduler = Scheduler(config: config, plan: plan, epoch: 1, limits: limits)
+    }
+
+    consuming func run(_ submissions: SubmissionQueue) {
+      var stages = self
+      var poller = Poller()
+      _ = poller.add(fileDescriptor: submissions.mailbox.wakeup)
+      while stages.take(submissions) {
+        while let batch = stages.scheduler.nextMicroBatch() {
+          stages.executors[0].receive(.microBatch(batch))
+        }
+        if !stages.step(submissions) { _ = try? poller.wait(.forever) }
+      }
+    }
+
+    /// Takes commands; false when told to stop.
+    private mutating func take(_ submissions: SubmissionQueue) -> Bool {
+      for command in submissions.mailbox.takeAll() {
+        switch command {
+        case .submit(let id, let request):
+          do throws(Failure) {
+            try scheduler.enqueue(request, id: id)
+          } catch { submissions.finish(id, .failure(error)) }
+        case .cancel(let id):
+          if scheduler.cancel(id) { executors[embeddingStage].cancel([id]) }
+        case .stop:
+          submissions.close(Failure(code: "stopped", message: "the engine was stopped"))
+          return false
+        }
+      }
+      return true
+    }
+
+    /// One step of every stage, the last first, so that rows move on before new ones come in.
+    ///
+    /// - Returns: whether any stage had something to do.
+    private mutating func step(_ submissions: SubmissionQueue) -> Bool {
+      var worked = false
+      for executor in executors.reversed() {
+        for message in executor.step() {
+          worked = true
+          switch message {
+          case .microBatch(let batch): executors[batch.stage].receive(.microBatch(batch))
+          case .tokens(let tokens):
+            executors[embeddingStage].receive(.tokenBatch(tokens))
+            submissions.deliver(scheduler.receive(tokens))
+          }
+        }
+      }
+      return worked
+    }
+  }
+}

@@ -1,0 +1,159 @@
+import Messaging
+import PaliGemma
+import Tensors
+
+/// Runs one stage: takes messages in, computes one micro-batch per `step`, gives messages out.
+///
+/// The same code runs in one process (`LocalEngine`) and in many (`WorkerLoop`); it knows no
+/// sockets. Owned by one thread.
+///
+/// Who bounds the queues: the scheduler admits at most `Limits.requestsInFlight` requests and
+/// `prefillsInFlight` micro-batches, so what can wait here is bounded by `messagesInFlight`.
+public final class StageExecutor {
+  /// A message for somebody else.
+  public enum Outgoing {
+    /// For the worker `route[stage]`.
+    case microBatch(MicroBatch)
+    /// For the stage with the token embedding, and for the coordinator.
+    case tokens(TokenBatch)
+  }
+
+  /// The plan this stage belongs to; messages of another epoch are dropped.
+  public let epoch: UInt64
+  /// Which stage of the plan this is.
+  public let stage: Int
+  private let section: ModelSection
+  private let limits: Limits
+  private var queue: [MicroBatch] = []
+  private var caches: [UInt64: KVCache] = [:]
+  private var decodeGroups: DecodeGroups?
+  private var head: HeadState?
+  private var lastWasDecode = false
+
+  /// Makes the executor of stage `stage` of `plan`.
+  public init(
+    section: ModelSection, plan: PipelinePlan, stage: Int, epoch: UInt64, limits: Limits
+  ) {
+    self.section = section
+    self.stage = stage
+    self.epoch = epoch
+    self.limits = limits
+    if section.takesTokens {
+      decodeGroups = DecodeGroups(epoch: epoch, stage: stage, stageCount: plan.decodeStageCount)
+    }
+    if section.givesLogits { head = HeadState() }
+  }
+
+  /// Takes a message in; one of another epoch is late and is dropped.
+  public func receive(_ message: StageMessage) {
+    switch message {
+    case .microBatch(let batch) where batch.epoch == epoch: queue.append(batch)
+    case .tokenBatch(let batch) where batch.epoch == epoch: decodeGroups?.receive(batch)
+    case .microBatch, .tokenBatch: break
+    }
+  }
+
+  /// Stops decoding these requests; their caches are released.
+  public func cancel(_ requests: [UInt64]) { decodeGroups?.cancel(requests) }
+
+  /// Computes the next micro-batch, if there is one.
+  ///
+  /// Policy where decode steps start: prefills and decode groups take turns when both wait, so
+  /// that neither starves. Elsewhere: first come, first served.
+  ///
+  /// - Returns: what is to be sent; empty when there was nothing to do.
+  public func step() -> [Outgoing] {
+    let wantsDecode = decodeGroups?.hasTokens ?? false
+    if !queue.isEmpty && !(wantsDecode && !lastWasDecode) {
+      lastWasDecode = false
+      let batch = queue.removeFirst()
+      decodeGroups?.admit(batch)
+      return compute(batch)
+    }
+    lastWasDecode = true
+    return decodeGroups?.next().map(compute) ?? []
+  }
+
+  private func compute(_ batch: MicroBatch) -> [Outgoing] {
+    for request in batch.released { forget(request) }
+    if batch.segments.isEmpty { return forwarded(batch, tensor: nil, released: batch.released) }
+    do throws(Failure) {
+      try MicroBatchCheck(section: section, limits: limits).check(batch)
+      let sequences = try makeSequences(batch)
+      let rows = section.forward(batch.tensor, sequences: sequences)
+      if var head {
+        let tokens = head.sample(rows, batch: batch)
+        self.head = head
+        return [.tokens(tokens)]
+      }
+      return forwarded(batch, tensor: rows, released: batch.released)
+    } catch {
+      // One bad micro-batch is an error for its requests; the stage goes on.
+      return [.tokens(failed(batch, error))]
+        + (batch.released.isEmpty
+          ? [] : forwarded(released(in: batch), tensor: nil, released: batch.released))
+    }
+  }
+
+  /// Caches for new requests, and the caches of known ones.
+  private func makeSequences(_ batch: MicroBatch) throws(Failure) -> [SequenceRows] {
+    var sequences: [SequenceRows] = []
+    for segment in batch.segments {
+      let isPrefill = segment.phase == .prefill
+      if isPrefill, caches[segment.request] == nil, !section.decoderLayers.isEmpty {
+        guard caches.count < limits.cachesPerStage else {
+          throw Failure(code: "overloaded", message: "stage \(stage) holds \(caches.count) caches")
+        }
+        caches[segment.request] = section.makeCache(capacity: segment.capacity)
+      }
+      let cache = caches[segment.request]
+      let filled = cache?.tokenCount ?? segment.position
+      guard filled == segment.position, segment.rowCount <= (cache?.capacity ?? .max) - filled
+      else {
+        throw Failure(
+          code: "internal",
+          message: "stage \(stage) has \(filled) positions of request \(segment.request), not "
+            + "\(segment.position)")
+      }
+      sequences.append(
+        SequenceRows(
+          isPrefill ? .prefix(imageCount: segment.imageCount) : .suffix,
+          tokenIDs: segment.tokenIDs, rowCount: segment.rowCount, cache: cache))
+    }
+    return sequences
+  }
+
+  private func forwarded(_ batch: MicroBatch, tensor: Tensor?, released: [UInt64]) -> [Outgoing] {
+    // The last stage passes nothing on: what it releases ends here.
+    guard head == nil else { return [] }
+    var next = batch
+    next.stage = stage + 1
+    next.tensor = tensor
+    next.released = released
+    if section.takesTokens {
+      for index in next.segments.indices { next.segments[index].tokenIDs = [] }
+    }
+    return [.microBatch(next)]
+  }
+
+  private func released(in batch: MicroBatch) -> MicroBatch {
+    var rest = batch
+    rest.segments = []
+    rest.tensor = nil
+    return rest
+  }
+
+  private func failed(_ batch: MicroBatch, _ failure: Failure) -> TokenBatch {
+    TokenBatch(
+      epoch: epoch, sequence: batch.sequence,
+      results: batch.segments.map {
+        TokenResult(
+          request: $0.request, index: 0, tokenID: 0, finish: .failed, failure: failure)
+      })
+  }
+
+  private func forget(_ request: UInt64) {
+    caches[request] = nil
+    head?.forget(request)
+  }
+}

@@ -1,0 +1,134 @@
+import Checkpoints
+import Foundation
+import Messaging
+import PaliGemma
+import Synchronization
+import Tensors
+
+/// The process that runs a stage: receive, forward, send, on the calling thread.
+public final class Worker {
+  private let configuration: WorkerConfiguration
+  private let context: Context
+  private let data: Socket
+  private let control: WorkerControl
+  private let report: (WorkerReport) -> Void
+  private var stage: AssignedStage?
+
+  /// Binds the data endpoint and starts the line to the coordinator.
+  ///
+  /// - Parameters:
+  ///   - configuration: what to connect to.
+  ///   - report: called on the worker's thread with what happens.
+  /// - Throws: when the endpoint can't be bound.
+  public init(
+    _ configuration: WorkerConfiguration, report: @escaping (WorkerReport) -> Void
+  ) throws(MessagingError) {
+    self.configuration = configuration
+    self.report = report
+    context = try Context()
+    var options = SocketOptions()
+    options.receiveHighWaterMark = configuration.limits.messagesInFlight(stageCount: 64)
+    data = try Socket(.pull, in: context, options: options)
+    try data.bind(configuration.dataEndpoint)
+    let endpoint = try data.lastEndpoint()
+    report(.listening(endpoint: endpoint))
+    control = try WorkerControl(
+      configuration,
+      registration: Register(
+        name: configuration.name, host: ProcessInfo.processInfo.hostName, dataEndpoint: endpoint,
+        instructionSet: Kernels.instructionSet, threads: configuration.threadCount,
+        memoryBytes: Int(clamping: ProcessInfo.processInfo.physicalMemory),
+        softwareVersion: configuration.softwareVersion), in: context)
+  }
+
+  /// A handle that ends `run` from another thread.
+  public struct StopHandle: Sendable {
+    fileprivate let control: WorkerControl
+    /// Ends the worker after the micro-batch it computes.
+    public func stop() { _ = control.inbox.post(.stop) }
+  }
+
+  /// Ends `run` from another thread, a signal handler's for instance.
+  public var stopHandle: StopHandle { StopHandle(control: control) }
+
+  /// Works until the coordinator or a `StopHandle` says stop.
+  ///
+  /// - Throws: `coordinator_lost`, `no_coordinator`, or why the stage could not be loaded.
+  public func run() throws(Failure) {
+    defer { control.stop() }
+    var poller = Poller()
+    _ = poller.add(data)
+    _ = poller.add(fileDescriptor: control.inbox.wakeup)
+    var waitingSince = Clock.nanoseconds
+    while try takeOrders() {
+      receive()
+      let start = Clock.nanoseconds
+      if try stage?.step(since: waitingSince, control) ?? false {
+        waitingSince = Clock.nanoseconds
+        continue
+      }
+      // What waits in vain counts as waiting, loading as neither.
+      if stage == nil { waitingSince = start }
+      _ = try? poller.wait(.milliseconds(configuration.limits.heartbeatMilliseconds))
+    }
+  }
+
+  /// Takes what the coordinator ordered; false when told to end.
+  private func takeOrders() throws(Failure) -> Bool {
+    for event in control.inbox.takeAll() {
+      switch event {
+      case .stop: return false
+      case .lost(let failure): throw failure
+      case .order(.shutdown(let reason)):
+        report(.told(reason: reason))
+        return false
+      case .order(.welcome(let welcome)): report(.welcomed(worker: welcome.worker))
+      case .order(.assign(let assign)): try load(assign)
+      case .order(.reset(let epoch)) where stage?.assign.epoch == epoch:
+        stage = nil
+        report(.reset)
+      case .order(.cancel(let epoch, let requests)) where stage?.assign.epoch == epoch:
+        stage?.executor.cancel(requests)
+      case .order: break
+      }
+    }
+    return true
+  }
+
+  private func load(_ assign: Assign) throws(Failure) {
+    stage = nil
+    let start = Clock.milliseconds
+    do {
+      let loaded = try AssignedStage(assign, configuration: configuration, in: context)
+      let blocks = assign.stages[assign.stage].blocks
+      let milliseconds = Clock.milliseconds - start
+      stage = loaded
+      control.activity.withLock { $0.epoch = assign.epoch }
+      control.send(
+        .ready(
+          Ready(
+            epoch: assign.epoch, stage: assign.stage, loadMilliseconds: milliseconds,
+            weightBytes: loaded.weightByteCount)))
+      report(
+        .ready(
+          stage: assign.stage, blocks: blocks, weightBytes: loaded.weightByteCount,
+          milliseconds: milliseconds))
+    } catch {
+      let failure = (error as? Failure) ?? Failure(code: "load_failed", message: "\(error)")
+      control.send(.workerFailure(WorkerFailure(epoch: assign.epoch, failure: failure)))
+      throw failure
+    }
+  }
+
+  private func receive() {
+    // Bounded by the scheduler's admission; the number here only keeps orders from waiting.
+    for _ in 0..<configuration.limits.requestsInFlight {
+      do throws(MessagingError) {
+        guard let frames = try data.receive() else { return }
+        let bytes = frames.reduce(0) { $0 + $1.byteCount }
+        control.activity.withLock { $0.counters.receivedBytes += UInt64(bytes) }
+        stage?.executor.receive(try StageMessage.decode(frames))
+      } catch { report(.trouble("dropped a message: \(error)")) }
+    }
+  }
+}

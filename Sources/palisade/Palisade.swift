@@ -1,0 +1,22 @@
+import ArgumentParser
+
+/// The one binary; a subcommand per role.
+@main
+struct Palisade: AsyncParsableCommand {
+  static let version = "0.1.0"
+
+  static let configuration = CommandConfiguration(
+    commandName: "palisade",
+    abstract: "Serves PaliGemma over several ordinary machines as a pipeline.",
+    discussion: """
+      One machine:    palisade run --model DIR --image a.jpg --prompt "caption en"
+      A batch file:   palisade batch in.jsonl --output out.jsonl --model DIR
+      A cluster:      palisade serve --model DIR --workers 1+2
+                      palisade worker --coordinator tcp://127.0.0.1:7400   (three times)
+                      palisade batch in.jsonl --output out.jsonl --coordinator tcp://127.0.0.1:7400
+      """,
+    version: version,
+    subcommands: [
+      ServeCommand.self, WorkerCommand.self,
+    ])
+}

@@ -1,0 +1,3 @@
+import ArgumentParser
+
+struct ServeCommand: AsyncParsableCommand { func run() async throws {} }

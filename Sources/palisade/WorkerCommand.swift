@@ -1,0 +1,60 @@
+import ArgumentParser
+import Foundation
+import Pipelining
+import Tensors
+
+/// `palisade worker`: runs the stage that a coordinator gives it.
+struct WorkerCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "worker",
+    abstract: "Run one stage of a cluster.",
+    discussion: """
+      Connects to a coordinator (`palisade serve`), takes the stage it is given, maps that stage's
+      weights and no others, and works until Ctrl-C or the coordinator's end.
+      """)
+
+  @Option(help: "Where the coordinator listens, e.g. tcp://127.0.0.1:7400 or ipc:///tmp/palisade.")
+  var coordinator: String
+  @Option(help: "A name for logs and for the `workers:` lists of cluster files.")
+  var name: String =
+    "\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)"
+  @Option(help: "Where to take micro-batches (default: the coordinator's address, a free port).")
+  var data: String?
+  @Option(help: "The model's folder on this machine (default: the path the coordinator names).")
+  var model: String?
+  @Option(help: "Threads for the arithmetic (default: all cores).")
+  var threads: Int = ProcessInfo.processInfo.activeProcessorCount
+  @Option(help: "Seconds to wait for a coordinator that isn't there yet.")
+  var wait: Int = 60
+
+  func validate() throws {
+    guard (1...64).contains(threads) else { throw ValidationError("--threads takes 1 to 64") }
+    guard (1...86400).contains(wait) else { throw ValidationError("--wait takes 1 to 86400") }
+  }
+
+  func run() throws {
+    // Before anything starts threads: they inherit the blocked signals.
+    let stop = StopBox()
+    Interruption.install { _ in stop.stop() }
+    Kernels.threadCount = threads
+    let configuration = WorkerConfiguration(
+      coordinatorEndpoint: coordinator, dataEndpoint: data, name: name, modelDirectory: model,
+      threadCount: threads, patienceMilliseconds: wait * 1000, softwareVersion: Palisade.version)
+    let worker = try Worker(configuration) { Terminal.note("worker \(name): \(Self.text($0))") }
+    stop.set(worker.stopHandle)
+    try worker.run()
+  }
+
+  private static func text(_ report: WorkerReport) -> String {
+    switch report {
+    case .listening(let endpoint): "takes micro-batches at \(endpoint)"
+    case .welcomed(let index): "taken in as worker \(index)"
+    case .ready(let stage, let blocks, let bytes, let milliseconds):
+      "ready: stage \(stage), blocks \(blocks.lowerBound)–\(blocks.upperBound - 1), "
+        + "\(bytes / 1_000_000) MB of weights in \(milliseconds) ms"
+    case .reset: "the plan has ended; waiting for another"
+    case .trouble(let text): text
+    case .told(let reason): "told to end: \(reason)"
+    }
+  }
+}
