@@ -27,6 +27,10 @@ let package = Package(
     .target(
       name: "PaliGemma", dependencies: ["CKernels", "Checkpoints", "Tensors"], swiftSettings: swift),
     .target(
+      name: "CImageCodecs", cSettings: fastC,
+      linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("webp")]),
+    .target(name: "Imaging", dependencies: ["CImageCodecs"], swiftSettings: swift),
+    .target(
       name: "CSentencePiece", cxxSettings: [.unsafeFlags(["-O3"])],
       linkerSettings: [.linkedLibrary("sentencepiece")]),
     .target(name: "Tokenization", dependencies: ["CSentencePiece"], swiftSettings: swift),
@@ -39,10 +43,15 @@ let package = Package(
     .target(
       name: "Pipelining", dependencies: ["Checkpoints", "Messaging", "PaliGemma", "Tensors"],
       swiftSettings: swift),
+    .target(
+      name: "Jobs",
+      dependencies: ["Imaging", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization"],
+      swiftSettings: swift),
     .executableTarget(
       name: "palisade",
       dependencies: [
-        "Checkpoints", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization",
+        "CKernels", "CZeroMQ", "Checkpoints", "Imaging", "Jobs", "Messaging", "PaliGemma",
+        "Pipelining", "Tensors", "Tokenization",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Yams", package: "Yams"),
       ], swiftSettings: swift),
@@ -50,11 +59,18 @@ let package = Package(
     .target(
       name: "GoldenFixtures", dependencies: ["Checkpoints", "PaliGemma", "Tensors"],
       path: "Tests/GoldenFixtures", swiftSettings: swift),
+    .testTarget(name: "TidyTests", swiftSettings: swift),
+    .testTarget(name: "TensorsTests", dependencies: ["Tensors"], swiftSettings: swift),
+    .testTarget(
+      name: "CheckpointsTests", dependencies: ["Checkpoints", "Tensors"], swiftSettings: swift),
     .testTarget(name: "KernelsTests", dependencies: ["CKernels"], swiftSettings: swift),
     .testTarget(
       name: "PaliGemmaTests",
       dependencies: ["CKernels", "Checkpoints", "GoldenFixtures", "PaliGemma", "Tensors"],
       exclude: ["Fixtures"], swiftSettings: swift),
+    .testTarget(
+      name: "ImagingTests", dependencies: ["Imaging"], exclude: ["Fixtures"],
+      swiftSettings: swift),
     .testTarget(
       name: "TokenizationTests", dependencies: ["Tokenization"], exclude: ["Fixtures"],
       swiftSettings: swift),
@@ -62,9 +78,18 @@ let package = Package(
       name: "MessagingTests", dependencies: ["CWire", "Messaging", "Tensors"],
       swiftSettings: swift),
     .testTarget(
+      name: "JobsTests",
+      dependencies: [
+        "Checkpoints", "GoldenFixtures", "Imaging", "Jobs", "Messaging", "PaliGemma",
+        "Pipelining", "Tensors", "Tokenization",
+      ], exclude: ["Fixtures"], swiftSettings: swift),
+    .testTarget(
+      name: "PalisadeTests", dependencies: ["Tensors", "palisade"], swiftSettings: swift),
+    .testTarget(
       name: "PipeliningTests",
       dependencies: [
-        "Checkpoints", "GoldenFixtures", "Messaging", "PaliGemma", "Pipelining", "Tensors",
+        "CKernels", "Checkpoints", "GoldenFixtures", "Messaging", "PaliGemma", "Pipelining",
+        "Tensors",
       ], swiftSettings: swift),
   ],
   cLanguageStandard: .gnu17,

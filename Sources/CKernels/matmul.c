@@ -1,10 +1,10 @@
 // The f32 product through OpenBLAS, the only file (with attention.c) that calls it.
 //
 // Why panels: OpenBLAS itself runs on one thread here, and our pool hands it panels of a fixed width, so that neither the number of threads nor
-// the number of rows changes how one output element is summed. Two of its habits would still change it, both found by experiment (LOG.md):
-// - on AVX-512 core types a product with rows · outputs <= 1200 takes another kernel ("small matrix"), so such products get more rows;
-// - on AVX2 core types the row's place in a group of 12 matters, so rows come in multiples of 12.
-// Rows that are added are zeros, and their results are thrown away.
+// the number of rows changes how one output element is summed. One habit of its AVX-512 core types would still change it, found by experiment
+// (LOG.md): a product with rows · outputs <= 1200 takes another kernel ("small matrix"). Such products get rows of zeros, whose results are
+// thrown away. Its AVX2 core types sum a row by its place in a group of 12; there a row's numbers depend on its company in the last bits
+// (law 2 allows 1e-5 in f32).
 #include <cblas.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 #include "pool.h"
 #include "table.h"
 
-enum { PANEL = 256, ROWS_PER_TASK = 192, SMALL_MATRIX = 1200, ROW_GROUP = 12 };
+enum { PANEL = 256, ROWS_PER_TASK = 192, SMALL_MATRIX = 1200 };
 
 struct linear {
   const struct kernel_table *table;  // the calling thread's choice
@@ -29,8 +29,7 @@ static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 /// Rows a product of `rows` by `width` outputs must have so that its bits don't depend on `rows`.
 static size_t padded_rows(size_t rows, size_t width) {
   size_t least = SMALL_MATRIX / width + 1;
-  if (rows < least) rows = least;
-  return openblas_core_is_avx512() ? rows : (rows + ROW_GROUP - 1) / ROW_GROUP * ROW_GROUP;
+  return rows < least && openblas_core_is_avx512() ? least : rows;
 }
 
 static void gemm(size_t T, size_t N, size_t K, const float *x, size_t x_stride, const float *w, float *out, size_t out_stride) {

@@ -80,8 +80,10 @@ __attribute__((constructor(101))) static void choose_core(void) {
 const char *kernels_blas_core(void) { return openblas_get_corename(); }
 const char *kernels_blas_core_detected(void) { return detected; }
 bool kernels_blas_core_from_user(void) { return from_user; }
+const char *kernels_blas_core_better(void) { return openblas_core_correction(openblas_get_corename(), features_here()); }
 const char *kernels_blas_version(void) { return openblas_get_config(); }
 bool openblas_core_is_avx512(void) { return is_one_of(openblas_get_corename(), avx512_cores); }
+bool kernels_rows_are_exact(void) { return openblas_core_is_avx512(); }
 
 double kernels_blas_self_test(void) {
   static const size_t shapes[][3] = {{1, 7, 33}, {5, 72, 100}, {17, 65, 257}, {64, 48, 512}};

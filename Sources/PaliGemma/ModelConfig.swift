@@ -87,6 +87,13 @@ public struct ModelConfig: Sendable, Equatable {
     if let bad = extents.first(where: { $0 <= 0 || $0 > 1 << 24 }) {
       return "a size of \(bad) is out of range"
     }
+    // Below these bounds no product of sizes overflows, and a list of all weights stays small.
+    if let bad = [vision.layerCount, text.layerCount].first(where: { $0 > 1024 }) {
+      return "\(bad) layers are out of range"
+    }
+    if text.headCount * text.headWidth > 1 << 24 {
+      return "\(text.headCount) heads of width \(text.headWidth) are out of range"
+    }
     if vision.imageSide > 1 << 14 { return "image_size \(vision.imageSide) is too large" }
     if vision.imageSide % vision.patchSide != 0 {
       return "image_size \(vision.imageSide) is no multiple of patch_size \(vision.patchSide)"

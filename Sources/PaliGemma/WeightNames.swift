@@ -37,6 +37,14 @@ struct WeightNames {
     return nil
   }
 
+  /// The part of `found` that stands for the prefix of `hubName`: what its writer called it.
+  static func prefix(of found: String, hubName: String) -> String? {
+    for (hub, _) in prefixes where hubName.hasPrefix(hub) {
+      return String(found.dropLast(hubName.count - hub.count))
+    }
+    return nil
+  }
+
   /// The weight as it is stored, mapped, with its shape checked.
   func stored(_ name: String, shape: [Int]) throws(CheckpointError) -> Tensor {
     let tensor = try checkpoint.tensor(resolved(name) ?? name)
@@ -63,13 +71,16 @@ struct WeightNames {
   func stacked(_ parts: [(name: String, rows: Int)], inputs: Int?)
     throws(CheckpointError) -> Tensor
   {
+    // All shapes are checked against the files before memory is taken.
+    var tensors: [Tensor] = []
+    for part in parts {
+      tensors.append(try stored(part.name, shape: [part.rows] + (inputs.map { [$0] } ?? [])))
+    }
     let total = parts.reduce(0) { $0 + $1.rows }
     let out = Tensor(shape: [total] + (inputs.map { [$0] } ?? []))
     var row = 0
-    for part in parts {
-      let shape = [part.rows] + (inputs.map { [$0] } ?? [])
-      let target = out.rows(row..<row + part.rows)
-      guard try stored(part.name, shape: shape).convert(into: target) else {
+    for (part, tensor) in zip(parts, tensors) {
+      guard tensor.convert(into: out.rows(row..<row + part.rows)) else {
         throw .mismatch(name: part.name, reason: "it can't be read as f32")
       }
       row += part.rows

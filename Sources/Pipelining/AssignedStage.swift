@@ -82,12 +82,23 @@ final class AssignedStage {
         let bytes = try send(message)
         control.activity.withLock { $0.counters.sentBytes += UInt64(bytes) }
       } catch {
-        let failure = Failure(code: "peer_lost", message: "a neighbour takes no messages: \(error)")
-        control.send(.workerFailure(WorkerFailure(epoch: assign.epoch, failure: failure)))
-        throw failure
+        throw Failure(
+          code: Self.peerLost, message: "\(Self.peer(of: message)) takes no messages: \(error)")
       }
     }
     return !messages.isEmpty
+  }
+
+  /// The code of the failure when a neighbour doesn't take what it should.
+  static let peerLost = "peer_lost"
+
+  private static func peer(of message: StageExecutor.Outgoing) -> String {
+    switch message {
+    case .microBatch(let batch):
+      batch.route.indices.contains(batch.stage)
+        ? "worker \(batch.route[batch.stage]), the next stage," : "the next stage"
+    case .tokens: "the coordinator, or the stage that starts decode steps,"
+    }
   }
 
   /// - Returns: bytes sent.

@@ -95,7 +95,12 @@ public struct ClusterState {
     case .ready(let ready) where ready.epoch == epoch && phase == .loading:
       workers[index]?.isReady = true
       return beginWhenLoaded(now: now)
-    case .workerFailure(let failure) where failure.epoch == epoch || failure.epoch == 0:
+    case .workerFailure(let failure) where failure.failure.code == AssignedStage.peerLost:
+      // The one who says so is sound; whoever it can't reach is found out by silence.
+      guard plan != nil, failure.epoch == epoch else { return [] }
+      return end(
+        Failure(code: "worker_lost", message: failure.failure.message), now: now)
+    case .workerFailure(let failure) where failure.epoch == epoch:
       return lose(index, "failed: \(failure.failure.message)", now: now)
     case .goodbye: return lose(index, "left", now: now)
     default: return []

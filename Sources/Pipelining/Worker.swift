@@ -63,7 +63,7 @@ public final class Worker {
     while try takeOrders() {
       receive()
       let start = Clock.nanoseconds
-      if try stage?.step(since: waitingSince, control) ?? false {
+      if step(since: waitingSince) {
         waitingSince = Clock.nanoseconds
         continue
       }
@@ -117,6 +117,18 @@ public final class Worker {
       let failure = (error as? Failure) ?? Failure(code: "load_failed", message: "\(error)")
       control.send(.workerFailure(WorkerFailure(epoch: assign.epoch, failure: failure)))
       throw failure
+    }
+  }
+
+  /// - Returns: whether there was something to do.
+  private func step(since waitingSince: UInt64) -> Bool {
+    guard let stage else { return false }
+    do throws(Failure) { return try stage.step(since: waitingSince, control) } catch {
+      // A neighbour is gone: this plan is over, but this worker is sound and waits for the next.
+      report(.trouble(error.message))
+      control.send(.workerFailure(WorkerFailure(epoch: stage.assign.epoch, failure: error)))
+      self.stage = nil
+      return true
     }
   }
 

@@ -17,6 +17,7 @@ struct Palisade: AsyncParsableCommand {
       """,
     version: version,
     subcommands: [
-      ServeCommand.self, WorkerCommand.self,
+      RunCommand.self, BatchCommand.self, ServeCommand.self, WorkerCommand.self,
+      StatusCommand.self, CheckpointCommand.self, DoctorCommand.self,
     ])
 }

@@ -1,3 +1,118 @@
 import ArgumentParser
+import Foundation
+import Jobs
+import PaliGemma
+import Pipelining
+import Tokenization
 
-struct ServeCommand: AsyncParsableCommand { func run() async throws {} }
+/// `palisade serve`: the coordinator of a cluster.
+struct ServeCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "serve",
+    abstract: "Coordinate a cluster: give workers their stages and answer clients.",
+    discussion: """
+      Waits for workers (`palisade worker --coordinator ENDPOINT`), cuts the model into a vision
+      stage and shards of decoder layers of about equal cost (or as --cluster FILE says), and is
+      ready when a token has gone through all stages. Clients: `palisade batch --coordinator …`.
+      """)
+
+  @Option(help: "The model's folder, in the Hugging Face layout.")
+  var model: String?
+  @Option(help: "A cluster file (see cluster/README.md); other options override it.")
+  var cluster: String?
+  @Option(help: "Workers to wait for: vision replicas + decoder shards, e.g. 1+2.")
+  var workers: String?
+  @Option(help: "Where to listen for workers and clients; port * is a free one.")
+  var endpoint: String?
+  @Option(help: "Write the endpoint, with the real port, to this file once listening.")
+  var endpointFile: String?
+  @Option(help: "Precision of the arithmetic: f32.")
+  var precision: String?
+
+  static let defaultEndpoint = "tcp://127.0.0.1:7400"
+
+  func validate() throws {
+    if let workers, Self.counts(workers) == nil {
+      throw ValidationError("--workers takes VISION+SHARDS, e.g. 1+2, not '\(workers)'")
+    }
+    if let precision, precision != "f32" {
+      throw ValidationError("--precision takes f32, not '\(precision)'")
+    }
+    if model == nil && cluster == nil {
+      throw ValidationError("give --model DIR, or --cluster FILE with a `model:` in it")
+    }
+  }
+
+  func run() async throws {
+    let stopped = AsyncStream<Int32>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    Interruption.install { stopped.continuation.yield($0) }
+    let file = try cluster.map { try ClusterFile(path: $0) }
+    guard let directory = model ?? file?.model else {
+      throw CommandFailure("\(cluster ?? "") has no `model:`; add it, or give --model DIR")
+    }
+    let absolute = URL(filePath: directory).standardizedFileURL.path()
+    let config = try ModelConfig(directory: absolute)
+    let tokenizer = try Tokenizer(folder: URL(filePath: absolute))
+    let limits = Limits()
+    let coordinator = try await Coordinator.start(
+      Coordinator.Configuration(
+        endpoint: endpoint ?? file?.coordinator ?? Self.defaultEndpoint,
+        template: try template(file, config: config), modelDirectory: absolute,
+        precision: precision ?? file?.precision ?? "f32", limits: limits), config: config)
+    if let endpointFile {
+      // Written whole or not at all: somebody may be watching for it.
+      try Data((coordinator.endpoint + "\n").utf8).write(
+        to: URL(filePath: endpointFile), options: .atomic)
+    }
+    let service = ClientService(
+      coordinator: coordinator,
+      service: EngineAnswerService(engine: coordinator, tokenizer: tokenizer),
+      requestCountMaximum: limits.requestsWaiting)
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { await service.run() }
+      group.addTask {
+        for await report in coordinator.reports { Terminal.note("serve: \(Self.text(report))") }
+      }
+      group.addTask {
+        for await _ in stopped.stream {
+          Terminal.note("serve: stopping; workers are told to end")
+          coordinator.stop()
+          return
+        }
+      }
+      // The coordinator ends first by itself only when its sockets fail; either way all end.
+      await group.next()
+      coordinator.stop()
+      stopped.continuation.finish()
+    }
+  }
+
+  private func template(_ file: ClusterFile?, config: ModelConfig) throws -> ClusterTemplate {
+    if let counts = workers.flatMap(Self.counts) {
+      return try .even(visionCount: counts.vision, shardCount: counts.shards, config: config)
+    }
+    return try file?.template(config: config)
+      ?? .even(visionCount: 1, shardCount: 2, config: config)
+  }
+
+  /// `1+2` to one vision worker and two shards; `3` means the same.
+  static func counts(_ text: String) -> (vision: Int, shards: Int)? {
+    let parts = text.split(separator: "+", omittingEmptySubsequences: false).map { Int($0) }
+    if parts.count == 1, let all = parts[0], all >= 2 { return (1, all - 1) }
+    guard parts.count == 2, let vision = parts[0], let shards = parts[1], vision >= 1, shards >= 1
+    else { return nil }
+    return (vision, shards)
+  }
+
+  private static func text(_ report: CoordinatorReport) -> String {
+    switch report {
+    case .listening(let endpoint): "listening at \(endpoint)"
+    case .workerJoined(let name, let endpoint): "worker \(name) joined (\(endpoint))"
+    case .workerLost(let name, let reason): "worker \(name) \(reason)"
+    case .assigned(let epoch, let stages):
+      "plan \(epoch):" + stages.map { "\n  " + $0 }.joined()
+    case .ready(let epoch): "ready (plan \(epoch)): a token has gone through all stages"
+    case .dropped(let what): "dropped \(what)"
+    }
+  }
+}

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Synchronization
 
 /// What the program says to people: results on standard output, the rest on standard error.
@@ -19,28 +20,36 @@ enum Terminal {
   static var isInteractive: Bool { isatty(STDERR_FILENO) == 1 }
 }
 
-/// Ctrl-C and `kill`: a thread waits for them, so that they can do anything a thread can.
+/// Ctrl-C and `kill`: a handler that only writes to a pipe, and a thread that reads it and can then
+/// do anything a thread can.
 enum Interruption {
-  private static let isInstalled = Atomic(false)
+  /// The pipe's writing end; initialised before the handler can run.
+  private static let pipe = Atomic<Int32>(-1)
 
-  /// Calls `handler` once at the first SIGINT or SIGTERM; a second one ends the process at once.
-  ///
-  /// To be called before other threads start, because they inherit the blocked signals.
+  /// Calls `handler` at the first SIGINT or SIGTERM; a second one ends the process at once.
   static func install(_ handler: @escaping @Sendable (_ signal: Int32) -> Void) {
-    guard !isInstalled.exchange(true, ordering: .relaxed) else { return }
-    var set = sigset_t()
-    sigemptyset(&set)
-    sigaddset(&set, SIGINT)
-    sigaddset(&set, SIGTERM)
-    pthread_sigmask(SIG_BLOCK, &set, nil)
+    var ends: [Int32] = [-1, -1]
+    guard Glibc.pipe(&ends) == 0 else { return }
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    pipe.store(ends[1], ordering: .releasing)
+    for number in [SIGINT, SIGTERM] {
+      var action = sigaction()
+      action.__sigaction_handler.sa_handler = { number in
+        var byte = UInt8(truncatingIfNeeded: number)
+        write(Interruption.pipe.load(ordering: .relaxed), &byte, 1)
+      }
+      // Calls that a signal would break off go on. A shell's background jobs inherit SIGINT
+      // ignored; here it is always heard.
+      action.sa_flags = Int32(SA_RESTART)
+      sigaction(number, &action, nil)
+    }
     signal(SIGPIPE, SIG_IGN)
-    let waited = set
+    let reading = ends[0]
     let thread = Thread {
-      var (set, caught) = (waited, Int32(0))
-      sigwait(&set, &caught)
-      handler(caught)
-      sigwait(&set, &caught)
-      _exit(128 + caught)
+      var number: UInt8 = 0
+      guard read(reading, &number, 1) == 1 else { return }
+      handler(Int32(number))
+      if read(reading, &number, 1) == 1 { _exit(128 + Int32(number)) }
     }
     thread.name = "signals"
     thread.start()

@@ -33,7 +33,6 @@ struct WorkerCommand: ParsableCommand {
   }
 
   func run() throws {
-    // Before anything starts threads: they inherit the blocked signals.
     let stop = StopBox()
     Interruption.install { _ in stop.stop() }
     Kernels.threadCount = threads

@@ -6,13 +6,8 @@ import Testing
 
 /// Laws 1 and 2 at the level of the model: the cut and the company change nothing.
 @Suite struct LawTests {
-  /// Whether OpenBLAS here sums rows alike wherever they stand (see matmul.c); elsewhere law 2
-  /// holds within 1e-5.
-  static let isBitExact = ["SkylakeX", "Cooperlake", "SapphireRapids", "Haswell", "Zen"]
-    .contains(String(cString: kernels_blas_core()))
-
   static func expectSame(_ actual: [Float], _ expected: [Float], _ what: String) {
-    if isBitExact {
+    if kernels_rows_are_exact() {
       #expect(actual.map(\.bitPattern) == expected.map(\.bitPattern), "\(what)")
     } else {
       #expect(relativeError(actual, expected) <= 1e-5, "\(what)")

@@ -1,3 +1,4 @@
+import CKernels
 import Checkpoints
 import Foundation
 import GoldenFixtures
@@ -51,4 +52,18 @@ extension Golden {
 /// A folder of this test's own for ipc endpoints; short, because a socket's path may have 107 bytes.
 func temporaryEndpoint(_ name: String) -> String {
   "ipc:///tmp/palisade-\(UUID().uuidString.prefix(8))-\(name)"
+}
+
+/// Whether two completions are the same: to the last bit where the kernels promise it (law 2 in
+/// f32, `kernels_rows_are_exact`), else the same tokens with log-probabilities within 1e-4.
+func isSame(_ actual: Completion, _ expected: Completion) -> Bool {
+  if kernels_rows_are_exact() { return actual == expected }
+  return actual.finish == expected.finish
+    && actual.tokens.map(\.tokenID) == expected.tokens.map(\.tokenID)
+    && zip(actual.tokens, expected.tokens).allSatisfy { abs($0.logprob - $1.logprob) < 1e-4 }
+}
+
+/// The same for lists.
+func areSame(_ actual: [Completion], _ expected: [Completion]) -> Bool {
+  actual.count == expected.count && zip(actual, expected).allSatisfy { isSame($0, $1) }
 }

@@ -37,6 +37,10 @@ const char *kernels_blas_core(void);
 const char *kernels_blas_core_detected(void);
 /// True when OPENBLAS_CORETYPE was set by the user, who is never overridden.
 bool kernels_blas_core_from_user(void);
+/// True when a row's bits don't depend on the other rows of a product (law 2 to the bit); elsewhere they agree within 1e-5.
+bool kernels_rows_are_exact(void);
+/// A core type that suits this CPU's features where the one in use does not; NULL when there is nothing to correct.
+const char *kernels_blas_core_better(void);
 /// OpenBLAS's version string.
 const char *kernels_blas_version(void);
 /// Largest relative difference between OpenBLAS and the scalar product over a few awkward shapes (sound: below 1e-5).
@@ -45,7 +49,7 @@ double kernels_blas_self_test(void);
 // ---- Products ----
 
 /// out[T,N] = x[T,K] · w[N,K]ᵀ + bias[N] (bias may be NULL). Through OpenBLAS, cut into fixed panels so that a row's bits don't depend on T
-/// (holds on the AVX-512 and AVX2 core types; see matmul.c).
+/// (holds on OpenBLAS's AVX-512 core types; see matmul.c).
 void kernel_linear_f32(size_t T, size_t N, size_t K, const float *x, const float *w, const float *bias, float *out);
 /// out[T,N] as kernel_linear_f32, with rows of x `x_stride` and rows of out `out_stride` floats apart.
 void kernel_linear_strided_f32(
@@ -104,9 +108,18 @@ double kernel_logsumexp_f32(size_t count, const float *x);
 /// bf16 and f16 (IEEE 754 half) to f32, exact.
 void kernel_convert_bf16_f32(size_t count, const uint16_t *x, float *out);
 void kernel_convert_f16_f32(size_t count, const uint16_t *x, float *out);
+/// f32 to bf16 and f16, rounded to nearest, ties to even; f16 overflows to infinity. A NaN stays one.
+void kernel_convert_f32_bf16(size_t count, const float *x, uint16_t *out);
+void kernel_convert_f32_f16(size_t count, const float *x, uint16_t *out);
 /// One picture's pixels to patch rows: rgb [side, side, 3] u8 to out [patches, 3 · patch · patch] f32 in the order of a convolution's weight
 /// (channel, row, column), value = pixel / 127.5 − 1 in f32 (bit-equal to the reference processor, numerics.md 18).
 void kernel_patches_u8_f32(size_t side, size_t patch, const uint8_t *rgb, float *out);
+
+// ---- Random numbers ----
+
+/// out[i] = centre + half_width · u, u uniform in (−1, 1) with 16 bits, for i = first ..< first + count: a function of seed, stream and i
+/// alone (Philox4x32-10, Salmon et al. 2011), so that any piece of any tensor can be made at any time.
+void kernel_random_f32(uint64_t seed, uint64_t stream, uint64_t first, size_t count, float centre, float half_width, float *out);
 
 #ifdef __cplusplus
 }

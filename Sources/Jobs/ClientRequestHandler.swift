@@ -1,0 +1,62 @@
+import Messaging
+
+/// Serves what clients submit, inside the coordinator's process.
+public struct ClientRequestHandler: Sendable {
+  private let service: any AnswerService
+
+  /// Serves with `service`.
+  public init(service: any AnswerService) { self.service = service }
+
+  /// Answers one submission. Cancelling the task gives up the answer; the reply says so.
+  ///
+  /// - Returns: exactly one reply with the submission's tag. A failure `overloaded` is marked busy, so
+  ///   that the client tries again; any other is final. A reply that the wire cannot carry has become
+  ///   the failure `reply_too_large`.
+  public func reply(to submit: Submit) async -> Reply {
+    let images = submit.images.enumerated().map { index, frame in
+      EncodedImage(name: "picture \(index + 1)", content: frame)
+    }
+    var reply: Reply
+    do {
+      let answer = try await service.answer(
+        AnswerRequest(images: images, prompt: submit.prompt, sampling: submit.sampling))
+      reply = Reply(answer, tag: submit.tag)
+    } catch {
+      return Reply(tag: submit.tag, failure: error, isBusy: error.code == "overloaded")
+    }
+    do {
+      _ = try ServerMessage.reply(reply).encode()
+    } catch {
+      reply = Reply(
+        tag: submit.tag,
+        failure: Failure(
+          code: "reply_too_large",
+          message: "\(error.cause); ask for fewer tokens or log-probabilities"))
+    }
+    return reply
+  }
+}
+
+extension Reply {
+  /// The reply that carries `answer`.
+  init(_ answer: Answer, tag: UInt64) {
+    self.init(
+      tag: tag, text: answer.text, tokenIDs: answer.tokenIDs, finish: answer.finish,
+      promptTokens: answer.promptTokens, completionTokens: answer.completionTokens,
+      images: answer.imageSizes, boxes: answer.boxes, logprobs: answer.logprobs)
+  }
+
+  /// The answer in this reply, or its failure.
+  var answer: Result<Answer, Failure> {
+    if let failure { return .failure(failure) }
+    guard let finish, finish != .failed else {
+      return .failure(
+        Failure(code: "malformed_reply", message: "the coordinator's reply has no answer"))
+    }
+    return .success(
+      Answer(
+        text: text, tokenIDs: tokenIDs, finish: finish, promptTokens: promptTokens,
+        completionTokens: completionTokens, imageSizes: images, boxes: boxes,
+        logprobs: logprobs))
+  }
+}

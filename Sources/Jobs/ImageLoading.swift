@@ -1,0 +1,80 @@
+import Foundation
+import Messaging
+
+extension EncodedImage {
+  /// Reads a picture's file.
+  ///
+  /// - Throws: `image_not_found`, `unreadable_image`, or `image_too_large`.
+  public init(
+    path: String, byteCountMaximum: Int = JobLimits.requestImageByteCount
+  ) throws(Failure) {
+    var status = stat()
+    guard stat(path, &status) == 0 else {
+      let number = errno
+      let reason = String(cString: strerror(number))
+      throw Failure(
+        code: number == ENOENT ? "image_not_found" : "unreadable_image",
+        message: "\(path): \(reason); check the path, which is relative to the batch file's folder "
+          + "or to where you are")
+    }
+    // A device or a pipe might never end.
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      throw Failure(code: "unreadable_image", message: "\(path) is not a file; give a picture's")
+    }
+    guard Int(status.st_size) <= byteCountMaximum else {
+      throw Failure(
+        code: "image_too_large",
+        message: "\(path) has \(status.st_size) bytes, \(byteCountMaximum) are left for this "
+          + "request; scale the picture down")
+    }
+    do {
+      let data = try Data(contentsOf: URL(filePath: path))
+      self.init(name: URL(filePath: path).lastPathComponent, bytes: Array(data))
+    } catch {
+      throw Failure(
+        code: "unreadable_image",
+        message: "\(path): \(error.localizedDescription); check its permissions")
+    }
+  }
+}
+
+extension BatchRequest {
+  /// Loads all pictures, within the bytes that one request may have.
+  ///
+  /// - Parameter folder: where relative paths start: the batch file's own folder.
+  /// - Returns: the pictures in order.
+  /// - Throws: a failure that names the picture.
+  func loadImages(folder: URL) throws(Failure) -> [EncodedImage] {
+    guard images.count <= MessageLimits.imageCount else {
+      throw Failure(
+        code: "too_many_images",
+        message: "\(images.count) pictures; send at most \(MessageLimits.imageCount)")
+    }
+    var loaded: [EncodedImage] = []
+    var left = JobLimits.requestImageByteCount
+    for (index, source) in images.enumerated() {
+      let image: EncodedImage
+      switch source {
+      case .file(let path):
+        let url = URL(filePath: path, relativeTo: folder)
+        image = try EncodedImage(path: url.path(percentEncoded: false), byteCountMaximum: left)
+      case .base64(let text):
+        let name = "picture \(index + 1)"
+        guard let data = Data(base64Encoded: text), !data.isEmpty else {
+          throw Failure(
+            code: "invalid_image", message: "\(name): the data: URI is empty or broken base64")
+        }
+        guard data.count <= left else {
+          throw Failure(
+            code: "image_too_large",
+            message: "\(name): all pictures of a request may have "
+              + "\(JobLimits.requestImageByteCount) bytes together; scale them down")
+        }
+        image = EncodedImage(name: name, bytes: Array(data))
+      }
+      left -= image.content.byteCount
+      loaded.append(image)
+    }
+    return loaded
+  }
+}

@@ -1,0 +1,31 @@
+import Checkpoints
+import Foundation
+import Jobs
+import PaliGemma
+import Pipelining
+import Tensors
+import Tokenization
+
+/// The whole model in this process.
+enum LocalModel {
+  /// Loads the model in `directory`, cut into `stages` stages, and its tokenizer.
+  static func service(
+    directory: String, stages: Int, threads: Int?
+  ) async throws -> EngineAnswerService {
+    let folder = URL(filePath: directory)
+    let tokenizer = try Tokenizer(folder: folder)
+    let engine = try await makeLocalEngine(
+      modelDirectory: folder.path(percentEncoded: false), stages: stages, threads: threads)
+    return EngineAnswerService(engine: engine, tokenizer: tokenizer)
+  }
+
+  private static func makeLocalEngine(
+    modelDirectory: String, stages: Int, threads: Int?
+  ) async throws -> any Engine {
+    Kernels.threadCount = threads ?? ProcessInfo.processInfo.activeProcessorCount
+    let config = try ModelConfig(directory: modelDirectory)
+    let plan = try PipelinePlan.even(stageCount: stages, config: config)
+    let checkpoint = try Checkpoint(directory: modelDirectory)
+    return try await LocalEngine.start(config: config, checkpoint: checkpoint, plan: plan)
+  }
+}

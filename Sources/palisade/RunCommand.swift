@@ -1,0 +1,134 @@
+import ArgumentParser
+import Foundation
+import Jobs
+import Messaging
+
+/// `palisade run`: the whole system in one process.
+struct RunCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run",
+    abstract: "Ask a model about pictures, in this process.",
+    discussion: """
+      PaliGemma's prompts are tasks: "caption en", "detect cat ; dog", "ocr", "segment cat",
+      "answer en what color is the car?". Several pictures give one answer each, in order;
+      --together shows all of them to the model at once.
+
+        palisade run --model DIR --image a.jpg b.png --prompt "caption en"
+        palisade run --model DIR --image a.jpg --prompt "detect cat" --annotate drawn/
+
+      Exit code 0 when every picture was answered, 1 when one was not.
+      """)
+
+  @Option(help: "The model's folder, in the Hugging Face layout.")
+  var model: String
+  @Option(
+    parsing: .upToNextOption, help: "Pictures: JPEG, PNG or WebP. May be given more than once.")
+  var image: [String]
+  @Option(help: "What to ask.")
+  var prompt: String
+  @Flag(help: "Show all pictures to the model in one prompt, for one answer.")
+  var together = false
+  @Option(help: "Tokens of an answer at most.")
+  var maxTokens: Int = 256
+  @Option(help: "0 always takes the likeliest token; higher draws more freely.")
+  var temperature: Float = 0
+  @Option(help: "Draw from so many of the likeliest tokens only; 0 from all.")
+  var topK: Int = 0
+  @Option(help: "Draw from the likeliest tokens up to this probability only.")
+  var topP: Float = 1
+  @Option(help: "Start of the draws: the same seed gives the same answer.")
+  var seed: UInt64 = 0
+  @Option(help: "Report each token's log-probability, and those of so many alternatives.")
+  var logprobs: Int?
+  @Flag(help: "One JSON object a line for each answer, instead of text.")
+  var json = false
+  @Option(help: "Write the pictures with the answers drawn on them to this folder.")
+  var annotate: String?
+  @OptionGroup var local: LocalOptions
+
+  func validate() throws {
+    guard !image.isEmpty else { throw ValidationError("give at least one --image FILE") }
+    guard maxTokens >= 1 else { throw ValidationError("--max-tokens takes 1 or more") }
+    guard temperature.isFinite, temperature >= 0 else {
+      throw ValidationError("--temperature takes 0 or more")
+    }
+    guard topP > 0, topP <= 1 else { throw ValidationError("--top-p takes more than 0, up to 1") }
+    guard (0...Int(Int32.max)).contains(topK) else {
+      throw ValidationError("--top-k takes 0 or more")
+    }
+    if let logprobs, !(0...MessageLimits.alternativeCount).contains(logprobs) {
+      throw ValidationError("--logprobs takes 0 to \(MessageLimits.alternativeCount)")
+    }
+  }
+
+  func run() async throws {
+    let folder = try annotate.map { try AnnotationFolder(path: $0) }
+    let service = try await LocalModel.service(
+      directory: model, stages: local.stages, threads: local.threads)
+    let groups = together ? [image] : image.map { [$0] }
+    var failureCount = 0
+    for await (number, paths, outcome) in answers(to: groups, from: service) {
+      do {
+        let (answer, pictures) = try outcome.get()
+        if let folder, let first = pictures.first {
+          let name = URL(filePath: paths[0]).deletingPathExtension().lastPathComponent
+          let path = try folder.write(
+            answer, on: first, prompt: prompt,
+            name: groups.count == 1 ? name : "\(number + 1)-\(name)")
+          Terminal.note("drawn: \(path)")
+        }
+        show(answer, paths: paths, isAlone: groups.count == 1)
+      } catch {
+        failureCount += 1
+        Terminal.note("palisade run: \(paths.joined(separator: ", ")): \(Self.text(error))")
+      }
+    }
+    if failureCount > 0 { throw ExitCode(1) }
+  }
+
+  private typealias Outcome = Result<(Answer, [EncodedImage]), Failure>
+
+  /// One outcome for each group of pictures, in order; up to 8 are under way at once.
+  private func answers(
+    to groups: [[String]], from service: EngineAnswerService
+  ) -> AsyncStream<(Int, [String], Outcome)> {
+    var sampling = Sampling(
+      temperature: temperature, topK: topK, topP: topP, seed: seed, maximumTokens: maxTokens)
+    sampling.wantsLogprobs = logprobs != nil
+    sampling.logprobCount = logprobs ?? 0
+    let (prompt, parameters) = (prompt, sampling)
+    return AsyncStream { stream in
+      let task = Task {
+        await OrderedWindow(inFlight: 8, unfinished: 32).run(
+          Array(groups.enumerated()),
+          work: { number, paths -> (Int, [String], Outcome) in
+            do throws(Failure) {
+              var images: [EncodedImage] = []
+              for path in paths { images.append(try EncodedImage(path: path)) }
+              let request = AnswerRequest(images: images, prompt: prompt, sampling: parameters)
+              return (number, paths, .success((try await service.answer(request), images)))
+            } catch { return (number, paths, .failure(error)) }
+          }, take: { stream.yield($0) })
+        stream.finish()
+      }
+      stream.onTermination = { _ in task.cancel() }
+    }
+  }
+
+  private func show(_ answer: Answer, paths: [String], isAlone: Bool) {
+    if json { return Terminal.result(answer.json(hasLogprobs: logprobs != nil).line) }
+    let text = AnswerTable.summary(answer)
+    Terminal.result(isAlone ? text : "\(paths.joined(separator: ", ")): \(text)")
+    if answer.finish == .length {
+      Terminal.note("(the answer was cut at \(maxTokens) tokens; see --max-tokens)")
+    }
+    for token in answer.logprobs {
+      let others = token.alternatives.map { "\($0.tokenID) \($0.logprob)" }
+      Terminal.result("  token \(token.tokenID)  \(token.logprob)  \(others)")
+    }
+  }
+
+  private static func text(_ error: any Error) -> String {
+    (error as? Failure).map { "\($0.code): \($0.message)" } ?? "\(error)"
+  }
+}

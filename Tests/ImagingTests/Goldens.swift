@@ -1,0 +1,66 @@
+import Foundation
+import Testing
+
+/// What `scripts/goldens/imaging.py` wrote.
+struct DecodingCase: Decodable, CustomTestStringConvertible {
+  let name: String
+  let width: Int
+  let height: Int
+  let hash: String
+  let start: [UInt8]
+  let bytes: Data
+  let acceptedCuts: [Int]?
+  var testDescription: String { name }
+
+  static let all: [DecodingCase] = load("decoding")
+
+  static func named(_ name: String) throws -> DecodingCase {
+    try #require(all.first { $0.name == name })
+  }
+}
+
+struct ResizingCase: Decodable, CustomTestStringConvertible {
+  let from: [Int]
+  let to: [Int]
+  let seed: UInt64
+  let isHard: Bool
+  let hash: String
+  let start: [UInt8]
+  var testDescription: String { "\(from) to \(to)" }
+
+  static let all: [ResizingCase] = load("resizing")
+}
+
+private struct Goldens<Case: Decodable>: Decodable {
+  let cases: [Case]
+}
+
+/// An unreadable file gives no cases, which `DecodingTests.goldensAreThere` turns into a failure.
+private func load<Case: Decodable>(_ name: String) -> [Case] {
+  let url = URL(filePath: #filePath).deletingLastPathComponent()
+    .appending(path: "Fixtures/\(name).json")
+  guard let data = try? Data(contentsOf: url),
+    let goldens = try? JSONDecoder().decode(Goldens<Case>.self, from: data)
+  else { return [] }
+  return goldens.cases
+}
+
+/// FNV-1a, 64 bits, as the golden script computes it.
+func hash(_ bytes: [UInt8]) -> String {
+  var value: UInt64 = 0xcbf2_9ce4_8422_2325
+  for byte in bytes { value = (value ^ UInt64(byte)) &* 0x100_0000_01b3 }
+  let digits = String(value, radix: 16)
+  return String(repeating: "0", count: 16 - digits.count) + digits
+}
+
+/// SplitMix64: `pixels` of the golden script, and the tests' only source of chance.
+struct SplitMix64: RandomNumberGenerator {
+  var state: UInt64
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+    return z ^ (z >> 31)
+  }
+}
