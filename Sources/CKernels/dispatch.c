@@ -12,12 +12,14 @@ static pthread_once_t chosen = PTHREAD_ONCE_INIT;
 
 // The index-th table this CPU can run, best first.
 static const struct kernel_table *available(int index) {
-  const struct kernel_table *tables[4];
+  const struct kernel_table *tables[5];
   int count = 0;
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+    if (__builtin_cpu_supports("avx512vnni")) tables[count++] = &kernel_table_avx512vnni;
     tables[count++] = &kernel_table_avx512;
+  }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) tables[count++] = &kernel_table_avx2;
 #endif
   tables[count++] = &kernel_table_portable;

@@ -1,4 +1,5 @@
 // The operations of table.h in sixteen lanes. Included by one file per instruction set, which sets the target and names the table.
+#include "int8.h"
 #include "lanes.h"
 #include "table.h"
 
@@ -138,8 +139,42 @@ static double logsumexp(size_t total, const float *x) {
   return (double)largest + log(sum);
 }
 
+static float quantise(size_t total, const float *x, uint8_t *out) {
+  lanes most = lanes_all(0);
+  FOR_LANES(total) most = lanes_max(most, __builtin_elementwise_abs(lanes_load(x + i)));
+  TAIL(total);
+  if (count) most = lanes_max(most, __builtin_elementwise_abs(lanes_load_tail(x + i, count, 0)));
+  float largest = lanes_largest(most);
+  lanes factor = lanes_all(largest > 0 ? 127 / largest : 0), offset = lanes_all(128);
+  typedef uint8_t bytes __attribute__((vector_size(LANES)));
+  FOR_LANES(total) {
+    bytes q = __builtin_convertvector(__builtin_elementwise_rint(lanes_load(x + i) * factor) + offset, bytes);
+    memcpy(out + i, &q, sizeof q);
+  }
+  if (count) {
+    bytes q = __builtin_convertvector(__builtin_elementwise_rint(lanes_load_tail(x + i, count, 0) * factor) + offset, bytes);
+    memcpy(out + i, &q, count);
+  }
+  return largest / 127;
+}
+
+#ifndef HAS_INT8_TILE
+// Widened to 16 bits, since the 8-bit instructions without VNNI saturate; the compiler makes vpmaddwd or its like of it.
+static void int8_tile(size_t rows, size_t groups, const uint8_t *x, size_t x_stride, const int8_t *panel, int32_t *sums) {
+  for (size_t r = 0; r < rows; r++, x += x_stride, sums += INT8_PANEL) {
+    int32_t row[INT8_PANEL] = {0};
+    const int8_t *w = panel;
+    for (size_t g = 0; g < groups; g++, w += INT8_PANEL * INT8_GROUP) {
+      int16_t a = x[4 * g], b = x[4 * g + 1], c = x[4 * g + 2], d = x[4 * g + 3];
+      for (size_t n = 0; n < INT8_PANEL; n++) row[n] += a * w[4 * n] + b * w[4 * n + 1] + c * w[4 * n + 2] + d * w[4 * n + 3];
+    }
+    memcpy(sums, row, sizeof row);
+  }
+}
+#endif
+
 #define LANES_TABLE(name, text)                                                                                                        \
   const struct kernel_table name = {                                                                                                   \
       .isa = text, .rmsnorm = rmsnorm, .layernorm = layernorm, .gelu = gelu, .geglu = geglu, .add = add, .scale = scale,               \
-      .softmax = softmax, .attend_row = attend_row, .logsumexp = logsumexp,                                                            \
+      .softmax = softmax, .attend_row = attend_row, .logsumexp = logsumexp, .quantise = quantise, .int8_tile = int8_tile,             \
   }

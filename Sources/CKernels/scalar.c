@@ -1,6 +1,7 @@
 // The specification: each operation as its formula says, in double, for reading. Every other table is tested against this one.
 #include <math.h>
 
+#include "int8.h"
 #include "table.h"
 
 // out_i = x_i / sqrt(mean(x²) + ε) · (1 + w_i)
@@ -80,7 +81,27 @@ static double logsumexp(size_t count, const float *x) {
   return largest + log(sum);
 }
 
+// q = round(x · 127 / max |x|) + 128; the same f32 arithmetic as in lanes, because a rounding that differs would be another number.
+static float quantise(size_t count, const float *x, uint8_t *out) {
+  float largest = 0;
+  for (size_t i = 0; i < count; i++) largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
+  float factor = largest > 0 ? 127 / largest : 0;
+  for (size_t i = 0; i < count; i++) out[i] = (uint8_t)(rintf(x[i] * factor) + 128);
+  return largest / 127;
+}
+
+// sums[r, n] = Σ x[r, k] · w[n, k]
+static void int8_tile(size_t rows, size_t groups, const uint8_t *x, size_t x_stride, const int8_t *panel, int32_t *sums) {
+  for (size_t r = 0; r < rows; r++)
+    for (size_t n = 0; n < INT8_PANEL; n++) {
+      int32_t sum = 0;
+      for (size_t k = 0; k < groups * INT8_GROUP; k++)
+        sum += x[r * x_stride + k] * panel[k / INT8_GROUP * INT8_PANEL * INT8_GROUP + n * INT8_GROUP + k % INT8_GROUP];
+      sums[r * INT8_PANEL + n] = sum;
+    }
+}
+
 const struct kernel_table kernel_table_scalar = {
     .isa = "scalar", .rmsnorm = rmsnorm, .layernorm = layernorm, .gelu = gelu, .geglu = geglu, .add = add, .scale = scale,
-    .softmax = softmax, .attend_row = attend_row, .logsumexp = logsumexp,
+    .softmax = softmax, .attend_row = attend_row, .logsumexp = logsumexp, .quantise = quantise, .int8_tile = int8_tile,
 };

@@ -17,6 +17,10 @@ struct kernel_table {
   void (*attend_row)(
       size_t S, size_t heads, size_t E, const float *q, const float *keys, const float *values, size_t kv_stride, float scale, float *scores, float *out);
   double (*logsumexp)(size_t count, const float *x);
+  // q_i = round(127 x_i / max |x|) + 128; returns max |x| / 127.
+  float (*quantise)(size_t count, const float *x, uint8_t *out);
+  // sums[r, n] = Σ_k x[r, k] · w[n, k] for `rows` (1...6) rows, 64 outputs and groups × 4 inputs; w as int8.c packs it.
+  void (*int8_tile)(size_t rows, size_t groups, const uint8_t *x, size_t x_stride, const int8_t *panel, int32_t *sums);
 };
 
 extern const struct kernel_table kernel_table_scalar;    // the specification
@@ -24,6 +28,7 @@ extern const struct kernel_table kernel_table_portable;  // 16 lanes, whatever t
 #if defined(__x86_64__)
 extern const struct kernel_table kernel_table_avx2;
 extern const struct kernel_table kernel_table_avx512;
+extern const struct kernel_table kernel_table_avx512vnni;
 #endif
 
 /// The table in use; chosen at the first call.

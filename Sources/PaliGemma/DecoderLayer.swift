@@ -21,21 +21,18 @@ struct DecoderLayer {
     let (width, inner, head) = (config.width, config.feedForwardWidth, config.headWidth)
     let (queries, shared) = (config.headCount * head, config.keyValueHeadCount * head)
     inputNorm = try names.floats(prefix + "input_layernorm.weight", width)
-    qkv = Linear(
-      weight: try names.stacked(
-        [
-          (prefix + "self_attn.q_proj.weight", queries),
-          (prefix + "self_attn.k_proj.weight", shared),
-          (prefix + "self_attn.v_proj.weight", shared),
-        ], inputs: width))
-    output = Linear(
-      weight: try names.floats(prefix + "self_attn.o_proj.weight", width, queries))
+    qkv = try names.linear(
+      [
+        (prefix + "self_attn.q_proj", queries), (prefix + "self_attn.k_proj", shared),
+        (prefix + "self_attn.v_proj", shared),
+      ], inputs: width, hasBias: false)
+    output = try names.linear(
+      [(prefix + "self_attn.o_proj", width)], inputs: queries, hasBias: false)
     attentionNorm = try names.floats(prefix + "post_attention_layernorm.weight", width)
-    gateUp = Linear(
-      weight: try names.stacked(
-        [(prefix + "mlp.gate_proj.weight", inner), (prefix + "mlp.up_proj.weight", inner)],
-        inputs: width))
-    down = Linear(weight: try names.floats(prefix + "mlp.down_proj.weight", width, inner))
+    gateUp = try names.linear(
+      [(prefix + "mlp.gate_proj", inner), (prefix + "mlp.up_proj", inner)],
+      inputs: width, hasBias: false)
+    down = try names.linear([(prefix + "mlp.down_proj", width)], inputs: inner, hasBias: false)
     inverseFrequencies = (0..<head / 2).map { pair in
       // As the reference computes it: the exponent and the power in f32.
       1 / Float.power(config.ropeTheta, Float(2 * pair) / Float(head))

@@ -8,9 +8,12 @@ public final class Generation {
   public let model: ModelSection
 
   /// Loads all blocks of the checkpoint in `directory`.
-  public init(config: ModelConfig, checkpoint: Checkpoint) throws(CheckpointError) {
+  public init(config: ModelConfig, checkpoint: Checkpoint, precision: Precision = .f32)
+    throws(CheckpointError)
+  {
     model = try ModelSection(
-      config: config, checkpoint: checkpoint, blocks: 0..<config.blockCount)
+      config: config, checkpoint: checkpoint, blocks: 0..<config.blockCount,
+      precision: precision)
   }
 
   /// Answers one request: a prefill, then one step per token until an end token or the limit.

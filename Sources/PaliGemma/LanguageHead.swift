@@ -11,10 +11,11 @@ struct LanguageHead {
   init(_ names: WeightNames, _ config: ModelConfig.Text) throws(CheckpointError) {
     let (count, width) = (config.vocabularyCount, config.width)
     norm = try names.floats("language_model.model.norm.weight", width)
-    let own = "language_model.lm_head.weight"
-    let tied = "language_model.model.embed_tokens.weight"
-    vocabulary = Linear(
-      weight: try names.floats(names.resolved(own) == nil ? tied : own, count, width))
+    let own = "language_model.lm_head"
+    let tied = "language_model.model.embed_tokens"
+    vocabulary = try names.linear(
+      [(names.resolved(own + ".weight") == nil ? tied : own, count)], inputs: width,
+      hasBias: false)
     epsilon = config.epsilon
   }
 

@@ -26,13 +26,18 @@ public final class ModelSection {
 
   /// Maps and converts the weights of `blocks`, and no others.
   ///
+  /// Products are computed in `precision`; embeddings, norms and attention always in f32.
+  ///
   /// - Precondition: `blocks` is not empty and within `config.blocks`.
-  public init(config: ModelConfig, checkpoint: Checkpoint, blocks: Range<Int>)
+  public init(
+    config: ModelConfig, checkpoint: Checkpoint, blocks: Range<Int>,
+    precision: Precision = .f32
+  )
     throws(CheckpointError)
   {
     self.config = config
     self.blocks = blocks
-    let names = WeightNames(checkpoint: checkpoint)
+    let names = WeightNames(checkpoint: checkpoint, precision: precision)
     let firstLayer = config.decoderLayers(in: blocks).lowerBound
     var parts: [Part] = []
     for block in config.blocks[blocks] {

@@ -58,27 +58,21 @@ struct VisionLayer {
     self.config = config
     let prefix = "vision_tower.vision_model.encoder.layers.\(layer)."
     let (width, inner) = (config.width, config.feedForwardWidth)
-    let projections = ["q", "k", "v"].map { prefix + "self_attn.\($0)_proj." }
     norm1 = (
       try names.floats(prefix + "layer_norm1.weight", width),
       try names.floats(prefix + "layer_norm1.bias", width)
     )
-    qkv = Linear(
-      weight: try names.stacked(projections.map { ($0 + "weight", width) }, inputs: width),
-      bias: try names.stacked(projections.map { ($0 + "bias", width) }, inputs: nil))
-    output = Linear(
-      weight: try names.floats(prefix + "self_attn.out_proj.weight", width, width),
-      bias: try names.floats(prefix + "self_attn.out_proj.bias", width))
+    qkv = try names.linear(
+      ["q", "k", "v"].map { (prefix + "self_attn.\($0)_proj", width) }, inputs: width,
+      hasBias: true)
+    output = try names.linear(
+      [(prefix + "self_attn.out_proj", width)], inputs: width, hasBias: true)
     norm2 = (
       try names.floats(prefix + "layer_norm2.weight", width),
       try names.floats(prefix + "layer_norm2.bias", width)
     )
-    up = Linear(
-      weight: try names.floats(prefix + "mlp.fc1.weight", inner, width),
-      bias: try names.floats(prefix + "mlp.fc1.bias", inner))
-    down = Linear(
-      weight: try names.floats(prefix + "mlp.fc2.weight", width, inner),
-      bias: try names.floats(prefix + "mlp.fc2.bias", width))
+    up = try names.linear([(prefix + "mlp.fc1", inner)], inputs: width, hasBias: true)
+    down = try names.linear([(prefix + "mlp.fc2", width)], inputs: inner, hasBias: true)
   }
 
   /// Adds this layer's work to the residual stream `x` `[pictures · P, D]`, in place.
@@ -125,9 +119,8 @@ struct Projector {
     norm = (
       try names.floats(prefix + "weight", vision), try names.floats(prefix + "bias", vision)
     )
-    projection = Linear(
-      weight: try names.floats("multi_modal_projector.linear.weight", text, vision),
-      bias: try names.floats("multi_modal_projector.linear.bias", text))
+    projection = try names.linear(
+      [("multi_modal_projector.linear", text)], inputs: vision, hasBias: true)
     epsilon = config.vision.epsilon
   }
 

@@ -12,7 +12,14 @@ struct WeightNames {
   }
 
   let checkpoint: Checkpoint
+  /// How weights of products are kept.
+  let precision: Precision
   let tally = Tally()
+
+  init(checkpoint: Checkpoint, precision: Precision = .f32) {
+    self.checkpoint = checkpoint
+    self.precision = precision
+  }
 
   private static let prefixes: [(hub: String, others: [String])] = [
     (
@@ -66,24 +73,46 @@ struct WeightNames {
     return tensor
   }
 
-  /// Several weights `[N_i, K]` (or biases `[N_i]`) stacked into one `[ΣN_i, K]`, so that one
-  /// product does the work of several.
-  func stacked(_ parts: [(name: String, rows: Int)], inputs: Int?)
-    throws(CheckpointError) -> Tensor
+  /// A product with the weights `[N_i, K]` (and biases `[N_i]`) of several layers, one below the
+  /// other, so that one product does the work of several.
+  ///
+  /// - Parameters:
+  ///   - parts: names without `.weight` and `.bias`, and the outputs of each.
+  ///   - inputs: `K`.
+  ///   - hasBias: whether each part has a bias.
+  /// - Returns: the product, in the precision asked for.
+  /// - Throws: when a tensor is missing, or has another shape or type than it should.
+  func linear(_ parts: [(name: String, rows: Int)], inputs: Int, hasBias: Bool)
+    throws(CheckpointError) -> Linear
   {
     // All shapes are checked against the files before memory is taken.
-    var tensors: [Tensor] = []
-    for part in parts {
-      tensors.append(try stored(part.name, shape: [part.rows] + (inputs.map { [$0] } ?? [])))
+    let weights = try parts.map { part throws(CheckpointError) in
+      try stored(part.name + ".weight", shape: [part.rows, inputs])
     }
-    let total = parts.reduce(0) { $0 + $1.rows }
-    let out = Tensor(shape: [total] + (inputs.map { [$0] } ?? []))
-    var row = 0
-    for (part, tensor) in zip(parts, tensors) {
-      guard tensor.convert(into: out.rows(row..<row + part.rows)) else {
-        throw .mismatch(name: part.name, reason: "it can't be read as f32")
+    let biases = try (hasBias ? parts : []).map { part throws(CheckpointError) in
+      try stored(part.name + ".bias", shape: [part.rows])
+    }
+    let bias = biases.isEmpty ? nil : Self.stacked(biases)
+    let linear: Linear? =
+      switch precision {
+      case .f32: Self.stacked(weights).map { Linear(weight: $0, bias: bias) }
+      case .int8: Linear(quantising: weights, bias: bias)
       }
-      row += part.rows
+    guard let linear else {
+      throw .mismatch(name: parts.first?.name ?? "", reason: "it can't be read as floats")
+    }
+    return linear
+  }
+
+  /// Tensors one below the other as f32; a single f32 one stays mapped. Nil when one is no float.
+  private static func stacked(_ parts: [Tensor]) -> Tensor? {
+    guard let first = parts.first, parts.count > 1 else { return parts.first?.convertedToF32() }
+    let total = parts.reduce(0) { $0 + $1.rowCount }
+    let out = Tensor(shape: [total] + first.shape.dropFirst())
+    var row = 0
+    for part in parts {
+      guard part.convert(into: out.rows(row..<row + part.rowCount)) else { return nil }
+      row += part.rowCount
     }
     return out
   }

@@ -2,6 +2,7 @@ import Checkpoints
 import Messaging
 import PaliGemma
 import Synchronization
+import Tensors
 
 /// A worker's stage under one plan: its weights, its executor, its ways to other workers.
 final class AssignedStage {
@@ -27,7 +28,7 @@ final class AssignedStage {
         message: "the model in \(directory) is not the coordinator's; copy it there, or give this "
           + "worker the right folder with --model")
     }
-    guard assign.precision == "f32" else {
+    guard let precision = Precision(rawValue: assign.precision) else {
       throw Failure(code: "unsupported", message: "precision '\(assign.precision)' is unknown here")
     }
     let plan = try PipelinePlan(
@@ -39,7 +40,7 @@ final class AssignedStage {
     }
     let section = try ModelSection(
       config: config, checkpoint: Checkpoint(directory: directory),
-      blocks: plan.stages[assign.stage].blocks)
+      blocks: plan.stages[assign.stage].blocks, precision: precision)
     weightByteCount = section.weightByteCount
     let limits = configuration.limits
     executor = StageExecutor(

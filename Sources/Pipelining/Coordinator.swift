@@ -1,6 +1,7 @@
 import Foundation
 import Messaging
 import PaliGemma
+import Tensors
 
 /// A client's message, and who sent it.
 public struct ClientEnvelope: Sendable {
@@ -22,14 +23,14 @@ public final class Coordinator: Engine {
     /// The checkpoint's folder as the workers see it.
     public var modelDirectory: String
     /// Precision of the arithmetic.
-    public var precision: String
+    public var precision: Precision
     /// Every maximum.
     public var limits: Limits
 
     /// A configuration.
     public init(
       endpoint: String, template: ClusterTemplate, modelDirectory: String,
-      precision: String = "f32", limits: Limits = Limits()
+      precision: Precision = .f32, limits: Limits = Limits()
     ) {
       self.endpoint = endpoint
       self.template = template

@@ -50,7 +50,7 @@ final class CoordinatorLoop {
     try results.bind(Endpoints.beside(endpoint, suffix: "results"))
     let setup = ClusterSetup(
       template: configuration.template, modelDirectory: configuration.modelDirectory,
-      precision: configuration.precision, resultsEndpoint: try results.lastEndpoint(),
+      precision: configuration.precision.rawValue, resultsEndpoint: try results.lastEndpoint(),
       fingerprint: config.fingerprint)
     state = ClusterState(setup: setup, config: config, limits: limits)
     reports.yield(.listening(endpoint: endpoint))

@@ -2,6 +2,7 @@ import Checkpoints
 import Foundation
 import Messaging
 import PaliGemma
+import Tensors
 
 /// The whole pipeline in one process: the same stages, plan and messages as with many, handed over
 /// in memory. One thread drives all stages in turn; the kernels' pool uses the cores.
@@ -20,14 +21,16 @@ public final class LocalEngine: Engine {
   /// - Throws: `CheckpointError` when weights are missing or don't fit; `MessagingError` when the
   ///   system has no file descriptors left.
   public static func start(
-    config: ModelConfig, checkpoint: Checkpoint, plan: PipelinePlan, limits: Limits = Limits()
+    config: ModelConfig, checkpoint: Checkpoint, plan: PipelinePlan, precision: Precision = .f32,
+    limits: Limits = Limits()
   ) async throws -> LocalEngine {
     let submissions = try SubmissionQueue(capacity: limits.mailbox)
     let loaded: Result<Void, any Error> = await withCheckedContinuation { continuation in
       let thread = Thread {
         do {
           let stages = try Stages(
-            config: config, checkpoint: checkpoint, plan: plan, limits: limits)
+            config: config, checkpoint: checkpoint, plan: plan, precision: precision,
+            limits: limits)
           continuation.resume(returning: .success(()))
           stages.run(submissions)
         } catch { continuation.resume(returning: .failure(error)) }
@@ -56,13 +59,14 @@ public final class LocalEngine: Engine {
     let embeddingStage: Int
     var scheduler: Scheduler
 
-    init(config: ModelConfig, checkpoint: Checkpoint, plan: PipelinePlan, limits: Limits)
-      throws(CheckpointError)
-    {
+    init(
+      config: ModelConfig, checkpoint: Checkpoint, plan: PipelinePlan, precision: Precision,
+      limits: Limits
+    ) throws(CheckpointError) {
       var executors: [StageExecutor] = []
       for (index, stage) in plan.stages.enumerated() {
         let section = try ModelSection(
-          config: config, checkpoint: checkpoint, blocks: stage.blocks)
+          config: config, checkpoint: checkpoint, blocks: stage.blocks, precision: precision)
         executors.append(
           StageExecutor(section: section, plan: plan, stage: index, epoch: 1, limits: limits))
       }

@@ -1,34 +1,5 @@
 import CKernels
 
-/// A product with weights and, where the model has one, a bias.
-public struct Linear: Sendable {
-  /// `[N, K]` f32: one row per output.
-  public let weight: Tensor
-  /// `[N]` f32, or nil.
-  public let bias: Tensor?
-
-  /// Takes weights `[N, K]` and a bias `[N]`.
-  public init(weight: Tensor, bias: Tensor? = nil) {
-    self.weight = weight
-    self.bias = bias
-  }
-
-  /// The number of outputs `N`.
-  public var outputWidth: Int { weight.rowCount }
-
-  /// x `[T, K]` to `[T, N]`: x · weightᵀ + bias.
-  public func callAsFunction(_ x: Tensor) -> Tensor {
-    let (rows, inputs, outputs) = (x.rowCount, weight.rowWidth, outputWidth)
-    precondition(x.rowWidth == inputs, "product of \(x.shape) with \(weight.shape)")
-    let out = Tensor(shape: [rows, outputs])
-    withExtendedLifetime((x, self, out)) {
-      kernel_linear_f32(
-        rows, outputs, inputs, x.pointer, weight.pointer, bias?.pointer, out.pointer)
-    }
-    return out
-  }
-}
-
 extension Tensor {
   /// The f32 elements; valid as long as the caller keeps the tensor (`withExtendedLifetime`).
   var pointer: UnsafeMutablePointer<Float> {

@@ -89,7 +89,8 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
   private func service() async throws -> any AnswerService {
     if let model {
       return try await LocalModel.service(
-        directory: model, stages: local.stages, threads: local.threads)
+        directory: model, stages: local.stages, threads: local.threads,
+        precision: local.precision)
     }
     let endpoint = try coordinator ?? cluster.map { try ClusterFile(path: $0).coordinator }
     return try RemoteAnswerService(endpoint: endpoint ?? ServeCommand.defaultEndpoint)

@@ -2,6 +2,7 @@ import Foundation
 import Messaging
 import PaliGemma
 import Pipelining
+import Tensors
 import Yams
 
 /// A cluster in a YAML file; `cluster/README.md` documents it field by field.
@@ -16,7 +17,7 @@ struct ClusterFile: Decodable {
 
   var coordinator: String
   var model: String?
-  var precision: String?
+  var precision: Precision?
   /// Replicas of the vision stage, where `stages` is absent.
   var vision: Int?
   /// Shards of about equal cost, where `stages` is absent.

@@ -10,22 +10,24 @@ import Tokenization
 enum LocalModel {
   /// Loads the model in `directory`, cut into `stages` stages, and its tokenizer.
   static func service(
-    directory: String, stages: Int, threads: Int?
+    directory: String, stages: Int, threads: Int?, precision: Precision
   ) async throws -> EngineAnswerService {
     let folder = URL(filePath: directory)
     let tokenizer = try Tokenizer(folder: folder)
     let engine = try await makeLocalEngine(
-      modelDirectory: folder.path(percentEncoded: false), stages: stages, threads: threads)
+      modelDirectory: folder.path(percentEncoded: false), stages: stages, threads: threads,
+      precision: precision)
     return EngineAnswerService(engine: engine, tokenizer: tokenizer)
   }
 
   private static func makeLocalEngine(
-    modelDirectory: String, stages: Int, threads: Int?
+    modelDirectory: String, stages: Int, threads: Int?, precision: Precision
   ) async throws -> any Engine {
     Kernels.threadCount = threads ?? ProcessInfo.processInfo.activeProcessorCount
     let config = try ModelConfig(directory: modelDirectory)
     let plan = try PipelinePlan.even(stageCount: stages, config: config)
     let checkpoint = try Checkpoint(directory: modelDirectory)
-    return try await LocalEngine.start(config: config, checkpoint: checkpoint, plan: plan)
+    return try await LocalEngine.start(
+      config: config, checkpoint: checkpoint, plan: plan, precision: precision)
   }
 }

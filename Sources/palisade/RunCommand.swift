@@ -64,7 +64,8 @@ struct RunCommand: AsyncParsableCommand {
   func run() async throws {
     let folder = try annotate.map { try AnnotationFolder(path: $0) }
     let service = try await LocalModel.service(
-      directory: model, stages: local.stages, threads: local.threads)
+      directory: model, stages: local.stages, threads: local.threads,
+      precision: local.precision)
     let groups = together ? [image] : image.map { [$0] }
     var failureCount = 0
     for await (number, paths, outcome) in answers(to: groups, from: service) {

@@ -3,6 +3,7 @@ import Foundation
 import Jobs
 import PaliGemma
 import Pipelining
+import Tensors
 import Tokenization
 
 /// `palisade serve`: the coordinator of a cluster.
@@ -26,17 +27,14 @@ struct ServeCommand: AsyncParsableCommand {
   var endpoint: String?
   @Option(help: "Write the endpoint, with the real port, to this file once listening.")
   var endpointFile: String?
-  @Option(help: "Precision of the arithmetic: f32.")
-  var precision: String?
+  @Option(help: "Precision of the arithmetic (default: the cluster file's, else f32).")
+  var precision: Precision?
 
   static let defaultEndpoint = "tcp://127.0.0.1:7400"
 
   func validate() throws {
     if let workers, Self.counts(workers) == nil {
       throw ValidationError("--workers takes VISION+SHARDS, e.g. 1+2, not '\(workers)'")
-    }
-    if let precision, precision != "f32" {
-      throw ValidationError("--precision takes f32, not '\(precision)'")
     }
     if model == nil && cluster == nil {
       throw ValidationError("give --model DIR, or --cluster FILE with a `model:` in it")
@@ -58,7 +56,7 @@ struct ServeCommand: AsyncParsableCommand {
       Coordinator.Configuration(
         endpoint: endpoint ?? file?.coordinator ?? Self.defaultEndpoint,
         template: try template(file, config: config), modelDirectory: absolute,
-        precision: precision ?? file?.precision ?? "f32", limits: limits), config: config)
+        precision: precision ?? file?.precision ?? .f32, limits: limits), config: config)
     if let endpointFile {
       // Written whole or not at all: somebody may be watching for it.
       try Data((coordinator.endpoint + "\n").utf8).write(

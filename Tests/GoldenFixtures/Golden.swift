@@ -64,9 +64,12 @@ package struct Golden {
   }
 
   /// The whole model over `blocks`.
-  package func section(_ blocks: Range<Int>? = nil) throws -> ModelSection {
+  package func section(
+    _ blocks: Range<Int>? = nil, precision: Precision = .f32
+  ) throws -> ModelSection {
     try ModelSection(
-      config: config, checkpoint: checkpoint, blocks: blocks ?? 0..<config.blockCount)
+      config: config, checkpoint: checkpoint, blocks: blocks ?? 0..<config.blockCount,
+      precision: precision)
   }
 
   /// The prefix of a case, with a cache that has room for the answer where `section` needs one.

@@ -125,4 +125,25 @@ import Tokenization
       #expect(text == item.text)
     }
   }
+
+  /// int8 rounds weights and activations to 127 steps: words stay, boxes move by a few bins.
+  @Test func int8KeepsTheAnswers() throws {
+    let generation = try Generation(config: config, checkpoint: checkpoint, precision: .int8)
+    for item in listing.cases {
+      let request = try prepare(item).request
+      let tokens = generation.answer(
+        pixels: request.pixels, promptTokenIDs: request.textTokenIDs, tokenCountMaximum: 32)
+      let ids = tokens.map(\.chosen.tokenID)
+      let text = preparation.tokenizer.decode(ids)
+      let boxes = DetectionParser.parse(ids: ids, tokenizer: preparation.tokenizer)?.boxes ?? []
+      let expected =
+        DetectionParser.parse(ids: item.greedy_tokens, tokenizer: preparation.tokenizer)?.boxes
+        ?? []
+      #expect(boxes.map(\.label) == expected.map(\.label), "\(item.prompt): \(text)")
+      for (box, other) in zip(boxes, expected) {
+        for (bin, otherBin) in zip(box.yxyx, other.yxyx) { #expect(abs(bin - otherBin) <= 51) }
+      }
+      if expected.isEmpty { #expect(text == item.text, "\(item.prompt)") }
+    }
+  }
 }

@@ -40,6 +40,18 @@ import Testing
     #expect(await cluster.stop() == [Int32](repeating: 0, count: 1 + vision + shards))
   }
 
+  @Test func int8ProcessesGiveTheBytesOfOne() async throws {
+    let expected = try await answers(["--model", Program.model, "--precision", "int8"])
+    let cut = try await answers([
+      "--model", Program.model, "--precision", "int8", "--stages", "4", "--window", "7",
+    ])
+    #expect(cut == expected)
+    let cluster = try await ProcessCluster.start(
+      vision: 1, shards: 2, serveOptions: ["--precision", "int8"])
+    defer { cluster.kill() }
+    #expect(try await answers(["--coordinator", cluster.endpoint]) == expected)
+  }
+
   @Test func aClusterFileSaysTheCut() async throws {
     let folder = try Program.temporaryFolder()
     let file = folder.appending(path: "cluster.yaml")

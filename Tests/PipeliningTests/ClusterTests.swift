@@ -4,6 +4,7 @@ import GoldenFixtures
 import Messaging
 import PaliGemma
 import Synchronization
+import Tensors
 import Testing
 
 @testable import Pipelining
@@ -44,11 +45,12 @@ import Testing
   }
 
   static func start(
-    _ golden: Golden, template: ClusterTemplate, endpoint: String, limits: Limits = Limits()
+    _ golden: Golden, template: ClusterTemplate, endpoint: String,
+    precision: Precision = .f32, limits: Limits = Limits()
   ) async throws -> Cluster {
     let configuration = Coordinator.Configuration(
       endpoint: endpoint, template: template, modelDirectory: golden.checkpoint.directory,
-      limits: limits)
+      precision: precision, limits: limits)
     let coordinator = try await Coordinator.start(configuration, config: golden.config)
     let workers = (0..<template.workerCount).map { index in
       WorkerThread(
@@ -70,6 +72,17 @@ import Testing
     for (index, completion) in actual.enumerated() {
       #expect(isSame(completion, expected[index % expected.count]), "request \(index)")
     }
+    cluster.coordinator.stop()
+    for worker in cluster.workers { #expect(await worker.ended() == nil) }
+  }
+
+  @Test func processesInInt8() async throws {
+    let golden = try Golden("tiny-a")
+    let cluster = try await Self.start(
+      golden, template: .even(visionCount: 2, shardCount: 2, config: golden.config),
+      endpoint: temporaryEndpoint("int8"), precision: .int8)
+    let expected = try golden.expected(.int8)
+    #expect(try await golden.completions(from: cluster.coordinator) == expected)
     cluster.coordinator.stop()
     for worker in cluster.workers { #expect(await worker.ended() == nil) }
   }

@@ -10,7 +10,7 @@ import Testing
 /// log-probability, for every cut and several sizes of micro-batches.
 @Suite struct LocalEngineTests {
   private func engine(
-    _ golden: Golden, cuts: [Int], limits: Limits = Limits()
+    _ golden: Golden, cuts: [Int], precision: Precision = .f32, limits: Limits = Limits()
   ) async throws -> LocalEngine {
     let ends = cuts + [golden.config.blockCount]
     let starts = [0] + cuts
@@ -19,7 +19,8 @@ import Testing
         PipelinePlan.Stage(blocks: ends.0..<ends.1, workers: [index])
       }, config: golden.config)
     return try await LocalEngine.start(
-      config: golden.config, checkpoint: golden.checkpoint, plan: plan, limits: limits)
+      config: golden.config, checkpoint: golden.checkpoint, plan: plan,
+      precision: precision, limits: limits)
   }
 
   @Test(arguments: Golden.names) func everyCutInTwo(_ name: String) async throws {
@@ -28,6 +29,16 @@ import Testing
     for cut in 1..<golden.config.blockCount {
       let engine = try await engine(golden, cuts: [cut])
       #expect(areSame(try await golden.completions(from: engine), expected), "cut at \(cut)")
+    }
+  }
+
+  /// In int8 sums are exact integers: bits are equal on every CPU.
+  @Test(arguments: Golden.names) func everyCutInInt8(_ name: String) async throws {
+    let golden = try Golden(name)
+    let expected = try golden.expected(.int8)
+    for cut in 1..<golden.config.blockCount {
+      let engine = try await engine(golden, cuts: [cut], precision: .int8)
+      #expect(try await golden.completions(from: engine) == expected, "cut at \(cut)")
     }
   }
 

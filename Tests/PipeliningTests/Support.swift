@@ -5,6 +5,7 @@ import GoldenFixtures
 import Messaging
 import PaliGemma
 import Pipelining
+import Tensors
 import Testing
 
 extension Golden {
@@ -31,8 +32,9 @@ extension Golden {
   }
 
   /// What one model in one piece answers, through `Generation`.
-  func expected() throws -> [Completion] {
-    let generation = try Generation(config: config, checkpoint: checkpoint)
+  func expected(_ precision: Precision = .f32) throws -> [Completion] {
+    let generation = try Generation(
+      config: config, checkpoint: checkpoint, precision: precision)
     return try cases.map { item in
       let tokens = generation.answer(
         pixels: try pixels(item), promptTokenIDs: item.textIDs,
@@ -44,7 +46,7 @@ extension Golden {
             alternatives: token.alternatives.map {
               Alternative(tokenID: $0.tokenID, logprob: $0.logprob)
             })
-        }, finish: item.finish == "end" ? .stop : .length)
+        }, finish: config.endTokenIDs.contains(tokens.last?.chosen.tokenID ?? -1) ? .stop : .length)
     }
   }
 }

@@ -17,7 +17,7 @@ extern "C" {
 
 // ---- Choice of instruction set and threads ----
 
-/// The instruction set in use: "avx512", "avx2" or "portable". KERNELS_ISA in the environment forces one this CPU has.
+/// The instruction set in use: "avx512vnni", "avx512", "avx2" or "portable". KERNELS_ISA in the environment forces one this CPU has.
 const char *kernels_isa(void);
 /// The index-th instruction set this CPU can run, best first; NULL past the last. The last is always "scalar", the specification.
 const char *kernels_isa_available(int index);
@@ -54,6 +54,15 @@ void kernel_linear_f32(size_t T, size_t N, size_t K, const float *x, const float
 /// out[T,N] as kernel_linear_f32, with rows of x `x_stride` and rows of out `out_stride` floats apart.
 void kernel_linear_strided_f32(
     size_t T, size_t N, size_t K, const float *x, size_t x_stride, const float *w, const float *bias, float *out, size_t out_stride);
+
+/// Bytes that weights [N, K] take in packed int8 form; the buffer starts out as zeros.
+size_t kernel_int8_packed_bytes(size_t N, size_t K);
+/// Quantises and packs rows first...first+rows of weights [N, K]; w holds just those rows. scales [N] f32 and sums [N] are filled for them.
+void kernel_int8_pack_f32(size_t first, size_t rows, size_t N, size_t K, const float *w, int8_t *packed, float *scales, int32_t *sums);
+/// out[T,N] = x[T,K] · w[N,K]ᵀ + bias[N], with packed weights and x quantised row by row on the fly (a scale per row). Integer sums are exact, so the
+/// result is the same to the bit on every instruction set, for any T and any number of threads.
+void kernel_linear_int8_f32(
+    size_t T, size_t N, size_t K, const float *x, const int8_t *packed, const float *scales, const int32_t *sums, const float *bias, float *out);
 
 // ---- Attention ----
 
