@@ -95,7 +95,7 @@ enum DoctorChecks {
   }
 
   static func blasSelfTest(_ error: Double) -> DoctorCheck {
-    let value = "largest relative difference to plain sums \(error)"
+    let value = "largest relative difference to plain sums \(String(format: "%.1e", error))"
     // f32 has 6e-8; the sums are at most 512 long.
     if error < 1e-5 { return DoctorCheck("openblas self-test", value) }
     return DoctorCheck(
@@ -105,7 +105,7 @@ enum DoctorChecks {
 
   /// GFLOP/s that one core should reach at the least with each instruction set. A wrong core type
   /// gave 20 to 33 on CPUs with AVX-512, a right one 80 to 155; a busy machine should still pass.
-  static let leastSpeeds = ["avx512": 40.0, "avx2": 20.0]
+  static let leastSpeeds = ["avx512vnni": 40.0, "avx512": 40.0, "avx2": 20.0]
 
   static func blasSpeed(_ speed: Double, best: String, core: Kernels.BLASCore) -> DoctorCheck {
     let value = "\(Readable.fixed(speed, places: 0)) GFLOP/s a core (f32, 256 x 1024 x 1024)"
