@@ -88,7 +88,7 @@ void kernels_set_threads(int count) {
 int kernels_threads(void) { return atomic_load(&pool.count); }
 
 void pool_run(size_t count, void (*task)(void *context, size_t index), void *context) {
-  if (count <= 1 || atomic_load(&pool.count) == 1 || pthread_mutex_trylock(&pool.region) != 0) {
+  if (count <= 1 || count >= 1u << INDEX_BITS || atomic_load(&pool.count) == 1 || pthread_mutex_trylock(&pool.region) != 0) {
     for (size_t index = 0; index < count; index++) task(context, index);
     return;
   }

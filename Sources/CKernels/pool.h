@@ -3,8 +3,8 @@
 #define PALISADE_POOL_H
 #include <stddef.h>
 
-/// Calls `task(context, index)` for every index below `count` (< 2²⁰), on this thread and the pool's; returns when all are done. Runs them
-/// all here when another thread is using the pool. Tasks must not depend on each other.
+/// Calls `task(context, index)` for every index below `count`, on this thread and the pool's; returns when all are done. Runs them
+/// all here when another thread is using the pool, or `count` is 2²⁰ or more. Tasks must not depend on each other.
 void pool_run(size_t count, void (*task)(void *context, size_t index), void *context);
 
 /// A buffer of this thread's own with room for `count` floats, reused by the next call with the same slot (0...3); NULL when out of memory.

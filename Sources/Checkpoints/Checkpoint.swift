@@ -17,7 +17,10 @@ public final class Checkpoint: Sendable {
     self.directory = directory
     let single = directory + "/model.safetensors"
     let index = directory + "/model.safetensors.index.json"
-    if FileManager.default.fileExists(atPath: index) {
+    // The single file first, as the reference looks for them.
+    if !FileManager.default.fileExists(atPath: single),
+      FileManager.default.fileExists(atPath: index)
+    {
       fileOfTensor = try Self.readIndex(index)
     } else {
       let file = try SafetensorsFile(path: single)

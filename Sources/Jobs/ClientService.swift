@@ -22,11 +22,13 @@ public actor ClientService {
 
   /// Works until the coordinator ends.
   public func run() async {
-    for await envelope in coordinator.clients {
-      switch envelope.message {
-      case .submit(let submit): accept(submit, from: envelope.peer)
-      case .cancel(let tag): underWay[Key(peer: envelope.peer, tag: tag)]?.cancel()
-      case .status: break  // the coordinator's own thread answers it
+    for await event in coordinator.clients {
+      switch event {
+      case .message(.submit(let submit), let peer): accept(submit, from: peer)
+      case .message(.cancel(let tag), let peer): underWay[Key(peer: peer, tag: tag)]?.cancel()
+      case .message(.status, _): break  // the coordinator's own thread answers it
+      case .gone(let peer):
+        for (key, task) in underWay where key.peer == peer { task.cancel() }
       }
     }
     for task in underWay.values { task.cancel() }

@@ -18,19 +18,35 @@ public enum EndpointPolicy {
     return UInt32(bigEndian: address.s_addr) >> 24 == 127
   }
 
-  /// Refuses a plain socket on an endpoint that leaves the machine.
+  /// What is wrong with the form of `endpoint`; nil when it is one that ZeroMQ understands.
+  static func malformation(of endpoint: String) -> String? {
+    if endpoint.hasPrefix("inproc://") || endpoint.hasPrefix("ipc://") { return nil }
+    guard endpoint.hasPrefix("tcp://"), let colon = endpoint.lastIndex(of: ":") else {
+      return "it is not tcp://ADDRESS:PORT or ipc:///path"
+    }
+    let port = endpoint[endpoint.index(after: colon)...]
+    // ZeroMQ itself takes a port modulo 65536.
+    return port == "*" || UInt16(port) != nil ? nil : "'\(port)' is no port; they go to 65535"
+  }
+
+  /// Refuses what is no endpoint, and a plain socket on one that leaves the machine.
   public static func check(
     _ endpoint: String,
     security: Security,
     operation: String
   ) throws(MessagingError) {
+    if let malformation = malformation(of: endpoint) {
+      throw MessagingError(
+        code: .invalidEndpoint, operation: operation, endpoint: endpoint, cause: malformation,
+        remedy: "give one like tcp://127.0.0.1:7400 or ipc:///tmp/palisade")
+    }
     guard case .plain = security, !isLocal(endpoint) else { return }
     throw MessagingError(
       code: .insecure,
       operation: operation,
       endpoint: endpoint,
       cause: "a plain socket would leave this machine unencrypted and open to anybody",
-      remedy: "give CURVE keys, or use a loopback address"
+      remedy: "use a loopback address; encrypted links between machines are still to come"
     )
   }
 }

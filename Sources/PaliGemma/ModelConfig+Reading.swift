@@ -22,19 +22,14 @@ extension ModelConfig {
     let textFields = object.nested("text_config")
     let textType = textFields.string("model_type") ?? "gemma"
     guard textType == "gemma" else { throw .unsupported("text model '\(textType)' in \(path)") }
-    for (fields, name) in [(visionFields, "hidden_act"), (textFields, "hidden_activation")] {
-      let value = fields.string(name) ?? "gelu_pytorch_tanh"
-      guard ["gelu_pytorch_tanh", "gelu", "gelu_fast", "gelu_new"].contains(value) else {
-        throw .unsupported("activation '\(value)' in \(path)")
-      }
-    }
+    try Self.refuseUnsupported(vision: visionFields, text: textFields, path: path)
     vision = Vision(visionFields)
     text = Text(textFields)
     imageTokenID = Int32(
       clamping: object.integer("image_token_index")
         ?? object.integer("image_token_id") ?? 256_000)
-    let ends = object.integers("eos_token_id") + textFields.integers("eos_token_id")
-    endTokenIDs = ends.isEmpty ? [1] : [Int32(clamping: ends[0])]
+    let ends = [object, textFields].map { $0.integers("eos_token_id") }.first { !$0.isEmpty }
+    endTokenIDs = (ends ?? [1]).map { Int32(clamping: $0) }
     beginTokenID = Int32(
       clamping: object.integer("bos_token_id")
         ?? textFields.integer("bos_token_id") ?? 2)
@@ -46,6 +41,33 @@ extension ModelConfig {
       text.vocabularyCount = outer
     }
     if let rule = brokenRule { throw .configuration(path: path, reason: rule) }
+  }
+}
+
+extension ModelConfig {
+  /// What the arithmetic here doesn't do is refused, never computed as if it weren't there.
+  private static func refuseUnsupported(
+    vision: JSONFields, text: JSONFields, path: String
+  ) throws(ModelError) {
+    // In both towers GELU is the tanh form; Gemma's legacy "gelu" means it too (numerics.md 13).
+    let tanhForms = ["gelu_pytorch_tanh", "gelu_new", "gelu_fast"]
+    let activations = [
+      (vision, "hidden_act", tanhForms), (text, "hidden_act", tanhForms + ["gelu"]),
+      (text, "hidden_activation", tanhForms + ["gelu"]),
+    ]
+    for (fields, name, known) in activations {
+      if let value = fields.string(name), !known.contains(value) {
+        throw .unsupported("\(name) '\(value)' in \(path)")
+      }
+    }
+    if text.boolean("attention_bias") == true {
+      throw .unsupported("attention_bias in \(path)")
+    }
+    let rope = text.nested("rope_parameters")
+    for type in [rope.string("rope_type"), text.nested("rope_scaling").string("type")] {
+      if let type, type != "default" { throw .unsupported("rope type '\(type)' in \(path)") }
+    }
+    if text.has("rope_scaling") { throw .unsupported("rope_scaling in \(path)") }
   }
 }
 
@@ -103,6 +125,8 @@ struct JSONFields {
   }
   func integer(_ name: String) -> Int? { object[name] as? Int }
   func float(_ name: String) -> Float? { (object[name] as? Double).map { Float($0) } }
+  func boolean(_ name: String) -> Bool? { object[name] as? Bool }
+  func has(_ name: String) -> Bool { object[name] != nil && !(object[name] is NSNull) }
   func string(_ name: String) -> String? { object[name] as? String }
   func integers(_ name: String) -> [Int] {
     (object[name] as? [Int]) ?? (object[name] as? Int).map { [$0] } ?? []

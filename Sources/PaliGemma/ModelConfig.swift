@@ -104,6 +104,9 @@ public struct ModelConfig: Sendable, Equatable {
     if text.headCount % text.keyValueHeadCount != 0 {
       return "\(text.headCount) heads can't share \(text.keyValueHeadCount) key/value heads"
     }
+    if text.positionCountMaximum <= 0 || text.positionCountMaximum > 1 << 20 {
+      return "max_position_embeddings \(text.positionCountMaximum) is out of range"
+    }
     if text.headWidth % 2 != 0 { return "head_dim \(text.headWidth) is odd; RoPE turns pairs" }
     if !(vision.epsilon > 0 && text.epsilon > 0 && text.ropeTheta > 0) {
       return "epsilons and rope_theta must be positive"

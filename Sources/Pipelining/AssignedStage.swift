@@ -73,11 +73,12 @@ final class AssignedStage {
     let end = Clock.nanoseconds
     control.activity.withLock { activity in
       activity.busySince = nil
-      guard !messages.isEmpty else { return }
+      guard messages != nil else { return }
       activity.counters.busyNanoseconds += end - start
       activity.counters.waitingNanoseconds += start - min(start, waitingSince)
       activity.counters.microBatches += 1
     }
+    guard let messages else { return false }
     for message in messages {
       do throws(MessagingError) {
         let bytes = try send(message)
@@ -87,7 +88,7 @@ final class AssignedStage {
           code: Self.peerLost, message: "\(Self.peer(of: message)) takes no messages: \(error)")
       }
     }
-    return !messages.isEmpty
+    return true
   }
 
   /// The code of the failure when a neighbour doesn't take what it should.

@@ -3,12 +3,12 @@ import Messaging
 import PaliGemma
 import Tensors
 
-/// A client's message, and who sent it.
-public struct ClientEnvelope: Sendable {
-  /// Who to reply to.
-  public let peer: PeerIdentity
-  /// What they want.
-  public let message: ClientMessage
+/// What comes from clients.
+public enum ClientEvent: Sendable {
+  /// A client wants something.
+  case message(ClientMessage, from: PeerIdentity)
+  /// A client has said nothing for so long that nobody is there to answer to.
+  case gone(PeerIdentity)
 }
 
 /// The coordinator of a cluster: admits workers, gives them stages, and lets requests into the
@@ -45,14 +45,14 @@ public final class Coordinator: Engine {
   /// Where it listens, with the real port.
   public let endpoint: String
   /// What clients send; the buffer is bounded, and a message that finds it full is answered busy.
-  public let clients: AsyncStream<ClientEnvelope>
+  public let clients: AsyncStream<ClientEvent>
   /// What happens in the cluster, for logs.
   public let reports: AsyncStream<CoordinatorReport>
   private let submissions: SubmissionQueue
   private let replies: Mailbox<(PeerIdentity, ServerMessage)>
 
   private init(
-    config: ModelConfig, endpoint: String, clients: AsyncStream<ClientEnvelope>,
+    config: ModelConfig, endpoint: String, clients: AsyncStream<ClientEvent>,
     reports: AsyncStream<CoordinatorReport>, submissions: SubmissionQueue,
     replies: Mailbox<(PeerIdentity, ServerMessage)>
   ) {
@@ -73,7 +73,7 @@ public final class Coordinator: Engine {
     let limits = configuration.limits
     let submissions = try SubmissionQueue(capacity: limits.mailbox)
     let replies = try Mailbox<(PeerIdentity, ServerMessage)>(capacity: 2 * limits.mailbox)
-    let (clients, clientSink) = AsyncStream<ClientEnvelope>.makeStream(
+    let (clients, clientSink) = AsyncStream<ClientEvent>.makeStream(
       bufferingPolicy: .bufferingOldest(limits.requestsWaiting))
     let (reports, reportSink) = AsyncStream<CoordinatorReport>.makeStream(
       bufferingPolicy: .bufferingNewest(limits.mailbox))

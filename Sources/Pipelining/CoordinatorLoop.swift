@@ -17,8 +17,10 @@ final class CoordinatorLoop {
   private let limits: Limits
   private let submissions: SubmissionQueue
   private let replies: Mailbox<(PeerIdentity, ServerMessage)>
-  private let clients: AsyncStream<ClientEnvelope>.Continuation
+  private let clients: AsyncStream<ClientEvent>.Continuation
   private let reports: AsyncStream<CoordinatorReport>.Continuation
+  /// When each client was last heard, in milliseconds; they ask for the status every second.
+  private var clientHeard: [PeerIdentity: Int] = [:]
   /// Requests that came before the cluster was ever ready.
   private var early: [(id: UInt64, request: PreparedRequest)] = []
   private var wasReady = false
@@ -30,7 +32,7 @@ final class CoordinatorLoop {
   init(
     _ configuration: Coordinator.Configuration, config: ModelConfig,
     submissions: SubmissionQueue, replies: Mailbox<(PeerIdentity, ServerMessage)>,
-    clients: AsyncStream<ClientEnvelope>.Continuation,
+    clients: AsyncStream<ClientEvent>.Continuation,
     reports: AsyncStream<CoordinatorReport>.Continuation
   ) throws(MessagingError) {
     limits = configuration.limits
@@ -69,6 +71,7 @@ final class CoordinatorLoop {
       receiveResults()
       sendReplies()
       apply(state.handle(.tick, now: now))
+      dropSilentClients()
       pump()
       // A message the first stage didn't take at once is tried again soon.
       let isBlocked = way?.isBlocked ?? false
@@ -106,7 +109,8 @@ final class CoordinatorLoop {
           .failure(
             Failure(
               code: wasReady ? "cluster_not_ready" : "overloaded",
-              message: "the cluster is \(state.phase.rawValue): \(state.message)")))
+              message: "the cluster is \(state.phase.rawValue): \(state.message); start what is "
+                + "missing with `palisade worker` and send this again")))
       }
       return
     }
@@ -147,15 +151,26 @@ final class CoordinatorLoop {
     }
   }
 
-  private func receiveClient(_ message: ClientMessage, from peer: PeerIdentity)
-    throws(MessagingError)
-  {
+  private func receiveClient(
+    _ message: ClientMessage, from peer: PeerIdentity
+  ) throws(MessagingError) {
+    // One more client than there is room for is not remembered, and so never counts as gone.
+    if clientHeard[peer] != nil || clientHeard.count < limits.clients { clientHeard[peer] = now }
     if case .status = message {
       try router.send(ServerMessage.status(state.status).encode(), to: peer)
-    } else if case .dropped = clients.yield(ClientEnvelope(peer: peer, message: message)),
+    } else if case .dropped = clients.yield(.message(message, from: peer)),
       case .submit(let submit) = message
     {
       try router.send(ServerMessage.reply(Reply(tag: submit.tag, isBusy: true)).encode(), to: peer)
+    }
+  }
+
+  private func dropSilentClients() {
+    let now = now
+    for (peer, heard) in clientHeard where now - heard > limits.clientSilenceMilliseconds {
+      // When the buffer is full the client is looked at again at the next turn.
+      if case .dropped = clients.yield(.gone(peer)) { return }
+      clientHeard[peer] = nil
     }
   }
 

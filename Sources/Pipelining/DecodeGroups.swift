@@ -17,6 +17,9 @@ struct DecodeGroups {
   private var finished: [UInt64] = []
   private var finishedRoute: [Int] = []
   private var sequence: UInt64 = 0
+  /// Cancelled before their prefill came by; the newest only, since an old one never comes.
+  private var cancelledEarly: [UInt64] = []
+  private static let cancelledEarlyMaximum = 4096
 
   /// - Parameters:
   ///   - epoch: of the plan.
@@ -34,7 +37,10 @@ struct DecodeGroups {
   /// Takes note of the requests of a prefill that passes here.
   mutating func admit(_ batch: MicroBatch) {
     for segment in batch.segments {
-      active[segment.request] = Active(position: segment.rowCount, route: batch.route)
+      let isCancelled = cancelledEarly.contains(segment.request)
+      active[segment.request] = Active(
+        position: segment.rowCount, route: batch.route, isCancelled: isCancelled)
+      if isCancelled { cancelledEarly.removeAll { $0 == segment.request } }
     }
   }
 
@@ -54,7 +60,14 @@ struct DecodeGroups {
 
   /// Marks requests nobody waits for: they end at their next token.
   mutating func cancel(_ requests: [UInt64]) {
-    for request in requests { active[request]?.isCancelled = true }
+    for request in requests {
+      if active[request] != nil {
+        active[request]?.isCancelled = true
+      } else {
+        cancelledEarly.append(request)
+      }
+    }
+    cancelledEarly.removeFirst(max(0, cancelledEarly.count - Self.cancelledEarlyMaximum))
   }
 
   /// The next decode step: at most an equal share of the active requests for each stage that

@@ -24,6 +24,10 @@ public struct Limits: Sendable, Equatable {
   public var heartbeatMilliseconds = 500
   /// How long a peer may say nothing before it counts as lost: six heartbeats.
   public var silenceMilliseconds: Int { 6 * heartbeatMilliseconds }
+  /// Clients whose silence is watched.
+  public var clients = 4096
+  /// How long a client may say nothing before its requests are given up: ten of its pings.
+  public var clientSilenceMilliseconds = 10_000
   /// How long a worker waits for a neighbour that doesn't take its messages.
   public var sendMilliseconds = 5000
   /// How long the token that goes through all stages before a cluster counts as ready may take.

@@ -111,8 +111,9 @@ public final class LocalEngine: Engine {
     private mutating func step(_ submissions: SubmissionQueue) -> Bool {
       var worked = false
       for executor in executors.reversed() {
-        for message in executor.step() {
-          worked = true
+        guard let messages = executor.step() else { continue }
+        worked = true
+        for message in messages {
           switch message {
           case .microBatch(let batch): executors[batch.stage].receive(.microBatch(batch))
           case .tokens(let tokens):

@@ -61,8 +61,9 @@ public final class StageExecutor {
   /// Policy where decode steps start: prefills and decode groups take turns when both wait, so
   /// that neither starves. Elsewhere: first come, first served.
   ///
-  /// - Returns: what is to be sent; empty when there was nothing to do.
-  public func step() -> [Outgoing] {
+  /// - Returns: what is to be sent, perhaps nothing (the release of a cache in the last stage has
+  ///   nobody to tell); nil when there was nothing to do.
+  public func step() -> [Outgoing]? {
     let wantsDecode = decodeGroups?.hasTokens ?? false
     if !queue.isEmpty && !(wantsDecode && !lastWasDecode) {
       lastWasDecode = false
@@ -71,7 +72,7 @@ public final class StageExecutor {
       return compute(batch)
     }
     lastWasDecode = true
-    return decodeGroups?.next().map(compute) ?? []
+    return decodeGroups?.next().map(compute)
   }
 
   private func compute(_ batch: MicroBatch) -> [Outgoing] {
@@ -107,6 +108,11 @@ public final class StageExecutor {
         caches[segment.request] = section.makeCache(capacity: segment.capacity)
       }
       let cache = caches[segment.request]
+      guard cache != nil || section.decoderLayers.isEmpty else {
+        throw Failure(
+          code: "internal",
+          message: "stage \(stage) doesn't know request \(segment.request)")
+      }
       let filled = cache?.tokenCount ?? segment.position
       guard filled == segment.position, segment.rowCount <= (cache?.capacity ?? .max) - filled
       else {

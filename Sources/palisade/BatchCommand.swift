@@ -17,7 +17,8 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
       seed and logprobs; they are greedy otherwise.
 
       OUT.jsonl has one result a line in OpenAI's batch output form, in the file's order, and the
-      same bytes however the work is spread. A line that fails is one line in OUT.errors.jsonl,
+      same bytes however the work is spread (log-probabilities and sampling in f32 on CPUs without
+      AVX-512: within rounding). A line that fails is one line in OUT.errors.jsonl,
       and the rest go on. Exit code 0 when all lines were answered, 2 when some failed, 1 when the
       batch could not run at all, 130 after Ctrl-C.
 
@@ -37,6 +38,8 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
   var coordinator: String?
   @Option(help: "A cluster file, to work on the cluster of its coordinator.")
   var cluster: String?
+  @Option(help: "Seconds to wait for a cluster that isn't ready yet.")
+  var wait: Int = 60
   @Option(help: "Requests under way at once.")
   var window: Int = JobLimits.defaultWindow
   @Option(help: "Tokens of an answer at most, where the line doesn't say.")
@@ -54,6 +57,7 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
     guard (1...JobLimits.maximumWindow).contains(window) else {
       throw ValidationError("--window takes 1 to \(JobLimits.maximumWindow)")
     }
+    guard (0...86400).contains(wait) else { throw ValidationError("--wait takes 0 to 86400") }
     guard (1...MessageLimits.tokenCount).contains(maxTokens) else {
       throw ValidationError("--max-tokens takes 1 to \(MessageLimits.tokenCount)")
     }
@@ -80,7 +84,7 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
       display.show(progress)
     }
     display.end()
-    for line in rows.lines(width: Terminal.width) { Terminal.result(line) }
+    for line in rows.lines(width: Terminal.width) { try Terminal.result(line) }
     report(summary)
     if summary.isInterrupted { throw ExitCode(130) }
     if summary.exitCode != 0 { throw ExitCode(summary.exitCode) }
@@ -92,8 +96,11 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
         directory: model, stages: local.stages, threads: local.threads,
         precision: local.precision)
     }
-    let endpoint = try coordinator ?? cluster.map { try ClusterFile(path: $0).coordinator }
-    return try RemoteAnswerService(endpoint: endpoint ?? ServeCommand.defaultEndpoint)
+    let endpoint =
+      try coordinator ?? cluster.map { try ClusterFile(path: $0).coordinator }
+      ?? ServeCommand.defaultEndpoint
+    try await ClusterReadiness.wait(endpoint, seconds: wait)
+    return try RemoteAnswerService(endpoint: endpoint)
   }
 
   private func report(_ summary: BatchSummary) {

@@ -33,7 +33,7 @@ struct InspectCommand: ParsableCommand {
         config: try ModelConfig(directory: directory),
         checkpoint: try Checkpoint(directory: directory))
     } catch { throw CommandFailure("\(error)") }
-    Terminal.result(json ? try report.json : report.table(of: directory))
+    try Terminal.result(json ? try report.json : report.table(of: directory))
     if !report.isSound { throw ExitCode.failure }
   }
 }
@@ -89,7 +89,7 @@ struct SynthesizeCommand: ParsableCommand {
       if Terminal.isInteractive { Terminal.note("") }
     } catch { throw CommandFailure("\(error)") }
     let seconds = Readable.fixed((ContinuousClock.now - started) / .seconds(1), places: 1)
-    Terminal.result(
+    try Terminal.result(
       "\(output): \(Readable.count(synthesis.parameterCount)) parameters, "
         + "\(Readable.bytes(synthesis.byteCount)) of \(type), seed \(seed), in \(seconds) s")
   }

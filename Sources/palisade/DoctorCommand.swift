@@ -18,7 +18,7 @@ struct DoctorCommand: ParsableCommand {
     let checks =
       DoctorChecks.versions() + DoctorChecks.arithmetic() + DoctorChecks.memory()
       + DoctorChecks.system()
-    Terminal.result(json ? try Self.json(checks) : Self.text(checks))
+    try Terminal.result(json ? try Self.json(checks) : Self.text(checks))
     if checks.contains(where: { $0.status == .fail }) { throw ExitCode.failure }
   }
 

@@ -12,12 +12,25 @@ enum LocalModel {
   static func service(
     directory: String, stages: Int, threads: Int?, precision: Precision
   ) async throws -> EngineAnswerService {
+    try checkFolder(directory)
     let folder = URL(filePath: directory)
     let tokenizer = try Tokenizer(folder: folder)
     let engine = try await makeLocalEngine(
       modelDirectory: folder.path(percentEncoded: false), stages: stages, threads: threads,
       precision: precision)
     return EngineAnswerService(engine: engine, tokenizer: tokenizer)
+  }
+
+  /// Says that there is no such folder before anything says which of its files is missing.
+  static func checkFolder(_ directory: String) throws {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: directory, isDirectory: &isFolder),
+      isFolder.boolValue
+    else {
+      throw CommandFailure(
+        "there is no folder \(directory); --model takes a PaliGemma folder in the Hugging Face "
+          + "layout, cluster/demo/model for instance")
+    }
   }
 
   private static func makeLocalEngine(

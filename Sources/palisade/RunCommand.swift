@@ -78,7 +78,7 @@ struct RunCommand: AsyncParsableCommand {
             name: groups.count == 1 ? name : "\(number + 1)-\(name)")
           Terminal.note("drawn: \(path)")
         }
-        show(answer, paths: paths, isAlone: groups.count == 1)
+        try show(answer, paths: paths, isAlone: groups.count == 1)
       } catch {
         failureCount += 1
         Terminal.note("palisade run: \(paths.joined(separator: ", ")): \(Self.text(error))")
@@ -116,16 +116,16 @@ struct RunCommand: AsyncParsableCommand {
     }
   }
 
-  private func show(_ answer: Answer, paths: [String], isAlone: Bool) {
-    if json { return Terminal.result(answer.json(hasLogprobs: logprobs != nil).line) }
+  private func show(_ answer: Answer, paths: [String], isAlone: Bool) throws {
+    if json { return try Terminal.result(answer.json(hasLogprobs: logprobs != nil).line) }
     let text = AnswerTable.summary(answer)
-    Terminal.result(isAlone ? text : "\(paths.joined(separator: ", ")): \(text)")
+    try Terminal.result(isAlone ? text : "\(paths.joined(separator: ", ")): \(text)")
     if answer.finish == .length {
       Terminal.note("(the answer was cut at \(maxTokens) tokens; see --max-tokens)")
     }
     for token in answer.logprobs {
       let others = token.alternatives.map { "\($0.tokenID) \($0.logprob)" }
-      Terminal.result("  token \(token.tokenID)  \(token.logprob)  \(others)")
+      try Terminal.result("  token \(token.tokenID)  \(token.logprob)  \(others)")
     }
   }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Checkpoints
 import Foundation
 import Jobs
 import PaliGemma
@@ -48,9 +49,18 @@ struct ServeCommand: AsyncParsableCommand {
     guard let directory = model ?? file?.model else {
       throw CommandFailure("\(cluster ?? "") has no `model:`; add it, or give --model DIR")
     }
+    try LocalModel.checkFolder(directory)
     let absolute = URL(filePath: directory).standardizedFileURL.path()
     let config = try ModelConfig(directory: absolute)
     let tokenizer = try Tokenizer(folder: URL(filePath: absolute))
+    // Before workers come and fail one by one: are all weights there, and do they fit?
+    let report = try CheckpointReport(
+      config: config, checkpoint: Checkpoint(directory: absolute))
+    guard report.isSound else {
+      throw CommandFailure(
+        "the weights in \(absolute) don't fit its config.json; "
+          + "`palisade checkpoint inspect \(absolute)` says which")
+    }
     let limits = Limits()
     let coordinator = try await Coordinator.start(
       Coordinator.Configuration(
@@ -59,8 +69,12 @@ struct ServeCommand: AsyncParsableCommand {
         precision: precision ?? file?.precision ?? .f32, limits: limits), config: config)
     if let endpointFile {
       // Written whole or not at all: somebody may be watching for it.
-      try Data((coordinator.endpoint + "\n").utf8).write(
-        to: URL(filePath: endpointFile), options: .atomic)
+      do {
+        try Data((coordinator.endpoint + "\n").utf8).write(
+          to: URL(filePath: endpointFile), options: .atomic)
+      } catch {
+        throw CommandFailure("cannot write \(endpointFile); check its folder and permissions")
+      }
     }
     let service = ClientService(
       coordinator: coordinator,

@@ -8,11 +8,20 @@ enum Terminal {
   static func note(_ line: String) { write(line + "\n", to: .standardError) }
 
   /// Writes a line to standard output.
-  static func result(_ line: String) { write(line + "\n", to: .standardOutput) }
+  ///
+  /// - Throws: when it can't be written. (A closed pipe, `palisade … | head`, is the reader's
+  ///   decision and no error.)
+  static func result(_ line: String) throws {
+    do { try FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8)) } catch {
+      if errno != EPIPE {
+        throw CommandFailure("cannot write to standard output: it is full or closed")
+      }
+    }
+  }
 
   /// Writes text as it is, at once.
   static func write(_ text: String, to handle: FileHandle) {
-    // A closed pipe (`palisade … | head`) is the reader's decision, not an error.
+    // Nowhere to say that there is nowhere to say anything.
     try? handle.write(contentsOf: Data(text.utf8))
   }
 

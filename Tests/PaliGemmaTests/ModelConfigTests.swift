@@ -57,6 +57,49 @@ import Testing
     #expect(config.endTokenIDs == [1])
   }
 
+  @Test func allEndTokensCount() throws {
+    var object = Self.published
+    object["eos_token_id"] = [1, 1587]
+    #expect(try read(object).endTokenIDs == [1, 1587])
+    object["eos_token_id"] = nil
+    var text = object["text_config"] as? [String: any Sendable] ?? [:]
+    text["eos_token_id"] = [1, 9]
+    object["text_config"] = text
+    #expect(try read(object).endTokenIDs == [1, 9])
+    #expect(try read(object, generation: ["eos_token_id": 107]).endTokenIDs == [107])
+  }
+
+  /// What would be computed wrongly is refused.
+  @Test func unsupportedArithmeticIsRefused() throws {
+    let cases: [(String, String, any Sendable)] = [
+      ("text_config", "attention_bias", true), ("text_config", "hidden_act", "relu"),
+      ("text_config", "hidden_activation", "silu"),
+      (
+        "text_config", "rope_parameters",
+        ["rope_type": "linear", "factor": 4.0] as [String: any Sendable]
+      ),
+      ("text_config", "rope_scaling", ["type": "linear", "factor": 2.0] as [String: any Sendable]),
+      ("vision_config", "hidden_act", "gelu"), ("vision_config", "hidden_act", "quick_gelu"),
+    ]
+    for (part, field, value) in cases {
+      var object = Self.published
+      var fields = object[part] as? [String: any Sendable] ?? [:]
+      fields[field] = value
+      object[part] = fields
+      #expect("\(part).\(field)") { try read(object) } throws: {
+        if case .unsupported = $0 as? ModelError { true } else { false }
+      }
+    }
+    var legacy = Self.published
+    var text = legacy["text_config"] as? [String: any Sendable] ?? [:]
+    text["hidden_act"] = "gelu"
+    text["attention_bias"] = false
+    text["rope_parameters"] =
+      ["rope_type": "default", "rope_theta": 10000.0] as [String: any Sendable]
+    legacy["text_config"] = text
+    #expect(try read(legacy) == read(Self.published))
+  }
+
   @Test func vocabularyOfTheOldestFilesStandsOutside() throws {
     var object = Self.published
     var text = object["text_config"] as? [String: any Sendable] ?? [:]

@@ -107,11 +107,9 @@ import Testing
 
   @Test func aLeavingWorkerIsAnErrorAndANewOneHeals() async throws {
     let golden = try Golden("tiny-a")
-    var limits = Limits()
-    limits.heartbeatMilliseconds = 100
     let template = try ClusterTemplate.even(visionCount: 1, shardCount: 2, config: golden.config)
     let cluster = try await Self.start(
-      golden, template: template, endpoint: temporaryEndpoint("leave"), limits: limits)
+      golden, template: template, endpoint: temporaryEndpoint("leave"))
     let expected = try golden.expected()
     #expect(areSame(try await golden.completions(from: cluster.coordinator), expected))
     cluster.workers[2].stop()
@@ -128,7 +126,7 @@ import Testing
     let spare = WorkerThread(
       WorkerConfiguration(
         coordinatorEndpoint: cluster.coordinator.endpoint, name: "spare", threadCount: 1,
-        limits: limits, softwareVersion: "test"))
+        softwareVersion: "test"))
     var healed: [Completion]?
     for _ in 0..<100 where healed == nil {
       healed = try? await golden.completions(from: cluster.coordinator)
@@ -161,6 +159,25 @@ import Testing
         coordinatorEndpoint: coordinator.endpoint, name: "w",
         modelDirectory: other.checkpoint.directory, threadCount: 1, softwareVersion: "test"))
     #expect(await worker.ended()?.code == "other_model")
+    coordinator.stop()
+  }
+
+  @Test(.timeLimit(.minutes(1))) func aVanishedClientIsNoticed() async throws {
+    let golden = try Golden("tiny-a")
+    var limits = Limits()
+    limits.clientSilenceMilliseconds = 300
+    let template = try ClusterTemplate.even(visionCount: 1, shardCount: 1, config: golden.config)
+    let coordinator = try await Coordinator.start(
+      .init(
+        endpoint: temporaryEndpoint("gone"), template: template,
+        modelDirectory: golden.checkpoint.directory, limits: limits), config: golden.config)
+    #expect(try StatusClient.ask(coordinator.endpoint, milliseconds: 5000)?.state == "gathering")
+    var wentAway = false
+    for await event in coordinator.clients {
+      if case .gone = event { wentAway = true }
+      if wentAway { break }
+    }
+    #expect(wentAway)
     coordinator.stop()
   }
 

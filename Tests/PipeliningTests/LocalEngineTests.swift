@@ -63,6 +63,26 @@ import Testing
     }
   }
 
+  /// One-token answers leave releases with nobody to tell, which must not look like idleness.
+  @Test(.timeLimit(.minutes(1)), arguments: [[], [3], [6]], [1, 2, 5, 32])
+  func shortAnswersNeverStall(_ cuts: [Int], _ inFlight: Int) async throws {
+    let golden = try Golden("tiny-a")
+    var limits = Limits()
+    limits.requestsInFlight = inFlight
+    let engine = try await engine(golden, cuts: cuts, limits: limits)
+    try await withThrowingTaskGroup(of: Int.self) { group in
+      for index in 0..<200 {
+        var request = try golden.request(golden.cases[index % golden.cases.count])
+        request.sampling.maximumTokens = 1 + index % 2
+        let sent = request
+        // Callers that wait for an answer before they ask again, a few at a time.
+        if index >= inFlight { _ = try await group.next() }
+        group.addTask { try await engine.complete(sent).tokens.count }
+      }
+      for try await count in group { #expect(count == 1 || count == 2) }
+    }
+  }
+
   @Test func samplingDoesNotDependOnCompany() async throws {
     let golden = try Golden("tiny-a")
     var request = try golden.request(golden.cases[1])
