@@ -6,16 +6,27 @@ extension Answer {
   ///
   /// `boxes` stands there when the answer has any.
   ///
-  /// - Parameter hasLogprobs: whether they were asked for; an empty answer has an empty list then.
+  /// - Parameters:
+  ///   - hasLogprobs: whether they were asked for; an empty answer has an empty list then.
+  ///   - image: the picture answered, where there are several; nil leaves it out.
   /// - Returns: an object.
-  public func json(hasLogprobs: Bool) -> JSONText {
+  public func json(hasLogprobs: Bool, image: String? = nil) -> JSONText {
     var members: [String: JSONText] = [
       "text": .string(text), "token_ids": tokenIDsJSON, "finish_reason": .string(finishWord),
       "usage": usageJSON,
     ]
     if !boxes.isEmpty { members["boxes"] = boxesJSON }
     if hasLogprobs { members["logprobs"] = logprobsJSON }
+    if let image { members["image"] = .string(image) }
     return .object(members)
+  }
+
+  /// `{image, error: {code, message}}`: the line of a picture among several that has no answer.
+  public static func failureJSON(_ failure: Failure, image: String) -> JSONText {
+    .object([
+      "image": .string(image),
+      "error": .object(["code": .string(failure.code), "message": .string(failure.message)]),
+    ])
   }
 
   var tokenIDsJSON: JSONText { .array(tokenIDs.map { .integer(Int($0)) }) }

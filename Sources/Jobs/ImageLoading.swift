@@ -21,6 +21,9 @@ extension EncodedImage {
     guard status.st_mode & S_IFMT == S_IFREG else {
       throw Failure(code: "unreadable_image", message: "\(path) is not a file; give a picture's")
     }
+    guard status.st_size > 0 else {
+      throw Failure(code: "invalid_image", message: "\(path) is empty; give a picture's file")
+    }
     guard Int(status.st_size) <= byteCountMaximum else {
       throw Failure(
         code: "image_too_large",

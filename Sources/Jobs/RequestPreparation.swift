@@ -122,7 +122,11 @@ public struct RequestPreparation: Sendable {
         pixels.rows(row..<row + 1).withBytes { target in
           resized.rgb.withUnsafeBytes { target.copyMemory(from: $0) }
         }
-      } catch { throw Failure(error, image: image.name) }
+      } catch {
+        // By number, not by name: a coordinator doesn't know its clients' file names, and the same
+        // batch has the same errors either way.
+        throw Failure(error, image: "picture \(row + 1)")
+      }
     }
     return (pixels, sizes)
   }

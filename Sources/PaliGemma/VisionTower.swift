@@ -22,24 +22,26 @@ struct PatchEmbedding {
   }
 
   /// pixels `[pictures, side, side, 3]` u8 to `[pictures · P, D]`.
+  ///
+  /// One f32 product per picture in every precision, so that a picture's rows don't depend on how
+  /// many others there are, on any core type of OpenBLAS.
   func callAsFunction(_ pixels: Tensor) -> Tensor {
-    let pictures = pixels.rowCount
-    let patches = Tensor(shape: [pictures * config.patchCount, config.patchWidth])
-    pixels.withBytes { bytes in
-      patches.withFloats { out in
-        for picture in 0..<pictures {
-          let source = bytes.baseAddress?.advanced(by: picture * pixels.rowWidth)
+    let count = config.patchCount
+    let out = Tensor(shape: [pixels.rowCount * count, config.width])
+    let patches = Tensor(shape: [count, config.patchWidth])
+    for picture in 0..<pixels.rowCount {
+      pixels.rows(picture..<picture + 1).withBytes { bytes in
+        patches.withFloats {
           kernel_patches_u8_f32(
-            config.imageSide, config.patchSide, source?.assumingMemoryBound(to: UInt8.self),
-            out + picture * config.patchCount * config.patchWidth)
+            config.imageSide, config.patchSide,
+            bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), $0)
         }
       }
+      let rows = projection(patches)
+      rows.add(positions)
+      _ = rows.convert(into: out.rows(picture * count..<(picture + 1) * count))
     }
-    let rows = projection(patches)
-    for picture in 0..<pictures {
-      rows.rows(picture * config.patchCount..<(picture + 1) * config.patchCount).add(positions)
-    }
-    return rows
+    return out
   }
 }
 

@@ -137,7 +137,10 @@ public struct ClusterState {
     let present = workers.values.sorted { $0.index < $1.index }
     guard let places = setup.template.filled(from: present.map { ($0.index, $0.register.name) })
     else {
-      message = "\(workers.count) of \(setup.template.workerCount) workers have come"
+      let missing = setup.template.missingNames(among: present.map(\.register.name))
+      message =
+        "\(workers.count) workers have come, \(setup.template.workerCount) are wanted"
+        + (missing.isEmpty ? "" : ", one of them named \(missing.joined(separator: " or "))")
       return []
     }
     let stages = zip(setup.template.stages, places).map {

@@ -62,6 +62,14 @@ public struct ClusterTemplate: Sendable, Equatable {
   /// Workers it takes in all.
   public var workerCount: Int { stages.reduce(0) { $0 + $1.replicaCount } }
 
+  /// Names that the first stage whose named workers haven't come asks for; empty when none is.
+  func missingNames(among present: [String]) -> [String] {
+    stages.first { stage in
+      !stage.workerNames.isEmpty
+        && stage.workerNames.filter(present.contains).count < stage.replicaCount
+    }?.workerNames ?? []
+  }
+
   /// Fills the stages from the workers there are, in order of their coming.
   ///
   /// - Parameter workers: index and name of each.

@@ -32,7 +32,8 @@ public struct PipelinePlan: Sendable, Equatable {
     for (index, stage) in stages.enumerated() {
       guard stage.blocks.lowerBound == next, !stage.blocks.isEmpty else {
         throw Self.broken(
-          "stage \(index) has blocks \(stage.blocks), but block \(next) comes next")
+          "stage \(index + 1) has blocks \(stage.blocks.lowerBound)–\(stage.blocks.upperBound - 1), but block \(next) "
+            + "comes next")
       }
       next = stage.blocks.upperBound
       let keepsNothing = next <= config.tokenEmbeddingIndex

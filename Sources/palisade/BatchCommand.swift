@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Jobs
 import Messaging
+import Tensors
 
 /// `palisade batch`: a file of requests in, a file of results out.
 struct BatchCommand: AsyncParsableCommand, Sendable {
@@ -54,6 +55,10 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
     guard [model, coordinator, cluster].compactMap({ $0 }).count == 1 else {
       throw ValidationError("give one of --model DIR, --coordinator ENDPOINT and --cluster FILE")
     }
+    guard model != nil || local.isEmpty else {
+      throw ValidationError(
+        "--stages, --threads and --precision go with --model; a cluster has its own from `serve`")
+    }
     guard (1...JobLimits.maximumWindow).contains(window) else {
       throw ValidationError("--window takes 1 to \(JobLimits.maximumWindow)")
     }
@@ -93,8 +98,8 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
   private func service() async throws -> any AnswerService {
     if let model {
       return try await LocalModel.service(
-        directory: model, stages: local.stages, threads: local.threads,
-        precision: local.precision)
+        directory: model, stages: local.stages ?? 1, threads: local.threads,
+        precision: local.precision ?? .f32)
     }
     let endpoint =
       try coordinator ?? cluster.map { try ClusterFile(path: $0).coordinator }

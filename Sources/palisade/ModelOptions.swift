@@ -6,15 +6,20 @@ extension Precision: ExpressibleByArgument {}
 
 /// How the model runs inside this process.
 struct LocalOptions: ParsableArguments {
-  @Option(help: "Stages to cut the model into inside this process; the answers are the same.")
-  var stages: Int = 1
+  @Option(
+    help: "Stages to cut the model into inside this process (default: 1); the answers are the same."
+  )
+  var stages: Int?
   @Option(help: "Threads for the arithmetic (default: all cores).")
   var threads: Int?
-  @Option(help: "Precision of the arithmetic.")
-  var precision: Precision = .f32
+  @Option(help: "Precision of the arithmetic (default: f32).")
+  var precision: Precision?
+
+  /// Whether nothing was asked for.
+  var isEmpty: Bool { stages == nil && threads == nil && precision == nil }
 
   func validate() throws {
-    guard (1...256).contains(stages) else { throw ValidationError("--stages takes 1 to 256") }
+    guard (1...256).contains(stages ?? 1) else { throw ValidationError("--stages takes 1 to 256") }
     if let threads, !(1...64).contains(threads) {
       throw ValidationError("--threads takes 1 to 64")
     }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Jobs
 import Messaging
+import Tensors
 
 /// `palisade run`: the whole system in one process.
 struct RunCommand: AsyncParsableCommand {
@@ -64,8 +65,8 @@ struct RunCommand: AsyncParsableCommand {
   func run() async throws {
     let folder = try annotate.map { try AnnotationFolder(path: $0) }
     let service = try await LocalModel.service(
-      directory: model, stages: local.stages, threads: local.threads,
-      precision: local.precision)
+      directory: model, stages: local.stages ?? 1, threads: local.threads,
+      precision: local.precision ?? .f32)
     let groups = together ? [image] : image.map { [$0] }
     var failureCount = 0
     for await (number, paths, outcome) in answers(to: groups, from: service) {
@@ -81,6 +82,7 @@ struct RunCommand: AsyncParsableCommand {
         try show(answer, paths: paths, isAlone: groups.count == 1)
       } catch {
         failureCount += 1
+        if json, groups.count > 1 { try showFailure(error, paths: paths) }
         Terminal.note("palisade run: \(paths.joined(separator: ", ")): \(Self.text(error))")
       }
     }
@@ -117,16 +119,31 @@ struct RunCommand: AsyncParsableCommand {
   }
 
   private func show(_ answer: Answer, paths: [String], isAlone: Bool) throws {
-    if json { return try Terminal.result(answer.json(hasLogprobs: logprobs != nil).line) }
+    if json {
+      // With several pictures each line says which one it answers.
+      let object = answer.json(hasLogprobs: logprobs != nil, image: isAlone ? nil : paths[0])
+      return try Terminal.result(object.line)
+    }
     let text = AnswerTable.summary(answer)
     try Terminal.result(isAlone ? text : "\(paths.joined(separator: ", ")): \(text)")
     if answer.finish == .length {
       Terminal.note("(the answer was cut at \(maxTokens) tokens; see --max-tokens)")
     }
     for token in answer.logprobs {
-      let others = token.alternatives.map { "\($0.tokenID) \($0.logprob)" }
-      try Terminal.result("  token \(token.tokenID)  \(token.logprob)  \(others)")
+      let others = token.alternatives.map { Self.text($0.tokenID, $0.logprob) }
+      try Terminal.result(
+        "  \(Self.text(token.tokenID, token.logprob))"
+          + (others.isEmpty ? "" : "   of " + others.joined(separator: ", ")))
     }
+  }
+
+  private func showFailure(_ error: any Error, paths: [String]) throws {
+    let failure = (error as? Failure) ?? Failure(code: "internal", message: "\(error)")
+    try Terminal.result(Answer.failureJSON(failure, image: paths[0]).line)
+  }
+
+  private static func text(_ id: Int32, _ logprob: Float) -> String {
+    "\(id) (\(String(format: "%.4f", logprob)))"
   }
 
   private static func text(_ error: any Error) -> String {

@@ -22,7 +22,7 @@ struct WorkerCommand: ParsableCommand {
   var data: String?
   @Option(help: "The model's folder on this machine (default: the path the coordinator names).")
   var model: String?
-  @Option(help: "Threads for the arithmetic (default: all cores).")
+  @Option(help: "Threads for the arithmetic.")
   var threads: Int = ProcessInfo.processInfo.activeProcessorCount
   @Option(help: "Seconds to wait for a coordinator that isn't there yet.")
   var wait: Int = 60

@@ -1,7 +1,7 @@
 """What Hugging Face says to real pictures with the trained demo checkpoint.
 
     python scripts/goldens/demo.py --model DIR --images DIR \\
-        --output Tests/PaliGemmaTests/Fixtures/demo
+        --output Tests/JobsTests/Fixtures/demo
 
 Runs the reference processor (tokenizer, Pillow resize) and model in f32. A question whose greedy
 answer hangs on less than MINIMUM_GAP anywhere is left out, for summation order could flip it.
