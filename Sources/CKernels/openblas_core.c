@@ -77,6 +77,9 @@ __attribute__((constructor(101))) static void choose_core(void) {
   with_variable("OPENBLAS_CORETYPE", better, set_up_with_one_thread);
 }
 
+const char *kernels_blas_core_correction(const char *name, bool has_avx512, bool has_avx2) {
+  return openblas_core_correction(name, (struct cpu_features){.avx512 = has_avx512, .avx2 = has_avx2});
+}
 const char *kernels_blas_core(void) { return openblas_get_corename(); }
 const char *kernels_blas_core_detected(void) { return detected; }
 bool kernels_blas_core_from_user(void) { return from_user; }

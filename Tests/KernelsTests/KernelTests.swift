@@ -248,6 +248,15 @@ import Testing
     }
   }
 
+  @Test(arguments: [
+    ("Prescott", true, true, "SkylakeX"), ("Prescott", false, true, "Haswell"),
+    ("Haswell", true, true, "SkylakeX"), ("Cooperlake", true, true, nil),
+    ("SkylakeX", true, true, nil), ("Zen", false, true, nil), ("Prescott", false, false, nil),
+  ])
+  func aWrongCoreTypeIsCorrected(_ name: String, _ avx512: Bool, _ avx2: Bool, _ better: String?) {
+    #expect(kernels_blas_core_correction(name, avx512, avx2).map { String(cString: $0) } == better)
+  }
+
   @Test func openBLASRunsARightCore() {
     #expect(kernels_blas_self_test() < 1e-5)
     #expect(!String(cString: kernels_blas_version()).isEmpty)

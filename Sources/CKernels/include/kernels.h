@@ -35,6 +35,8 @@ int kernels_threads(void);
 const char *kernels_blas_core(void);
 /// The core type it had chosen by itself before Palisade corrected it; the same as above when there was nothing to correct.
 const char *kernels_blas_core_detected(void);
+/// The core type that suits a CPU with these features better than `name`; NULL when `name` is right for it.
+const char *kernels_blas_core_correction(const char *name, bool has_avx512, bool has_avx2);
 /// True when OPENBLAS_CORETYPE was set by the user, who is never overridden.
 bool kernels_blas_core_from_user(void);
 /// True when a row's bits don't depend on the other rows of a product (law 2 to the bit); elsewhere they agree within 1e-5.
