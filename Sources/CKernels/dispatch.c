@@ -10,17 +10,35 @@ static _Atomic(const struct kernel_table *) current;
 static _Thread_local const struct kernel_table *of_this_thread;
 static pthread_once_t chosen = PTHREAD_ONCE_INIT;
 
+bool cpu_has_avx512(void) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vl");
+#else
+  return false;
+#endif
+}
+
+bool cpu_has_avx2(void) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+  return false;
+#endif
+}
+
 // The index-th table this CPU can run, best first.
 static const struct kernel_table *available(int index) {
   const struct kernel_table *tables[5];
   int count = 0;
 #if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+  if (cpu_has_avx512()) {
     if (__builtin_cpu_supports("avx512vnni")) tables[count++] = &kernel_table_avx512vnni;
     tables[count++] = &kernel_table_avx512;
   }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) tables[count++] = &kernel_table_avx2;
+  if (cpu_has_avx2()) tables[count++] = &kernel_table_avx2;
 #endif
   tables[count++] = &kernel_table_portable;
   tables[count++] = &kernel_table_scalar;

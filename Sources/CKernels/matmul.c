@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "openblas_core.h"
 #include "pool.h"
 #include "table.h"
 
@@ -17,7 +16,7 @@ enum { PANEL = 256, ROWS_PER_TASK = 192, SMALL_MATRIX = 1200 };
 
 struct linear {
   const struct kernel_table *table;  // the calling thread's choice
-  size_t T, N, K, x_stride, out_stride, panels;
+  size_t T, N, K, panels;
   size_t whole;  // rows that need no padding
   size_t padded;  // rows of the padded tail, 0 when there is none
   const float *x, *w, *bias, *tail;
@@ -29,12 +28,12 @@ static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 /// Rows a product of `rows` by `width` outputs must have so that its bits don't depend on `rows`.
 static size_t padded_rows(size_t rows, size_t width) {
   size_t least = SMALL_MATRIX / width + 1;
-  return rows < least && openblas_core_is_avx512() ? least : rows;
+  return rows < least && kernels_rows_are_exact() ? least : rows;
 }
 
-static void gemm(size_t T, size_t N, size_t K, const float *x, size_t x_stride, const float *w, float *out, size_t out_stride) {
+static void gemm(size_t T, size_t N, size_t K, const float *x, const float *w, float *out, size_t out_stride) {
   cblas_sgemm(
-      CblasRowMajor, CblasNoTrans, CblasTrans, (int)T, (int)N, (int)K, 1, x, (int)x_stride, w, (int)K, 0, out, (int)out_stride);
+      CblasRowMajor, CblasNoTrans, CblasTrans, (int)T, (int)N, (int)K, 1, x, (int)K, w, (int)K, 0, out, (int)out_stride);
 }
 
 static void run(void *context, size_t index) {
@@ -42,27 +41,26 @@ static void run(void *context, size_t index) {
   size_t first_output = index % c->panels * PANEL, first_row = index / c->panels * ROWS_PER_TASK;
   size_t width = smaller(PANEL, c->N - first_output);
   const float *w = c->w + first_output * c->K;
-  float *out = c->out + first_row * c->out_stride + first_output;
+  float *out = c->out + first_row * c->N + first_output;
   size_t rows;
   if (first_row < c->whole) {
     rows = smaller(ROWS_PER_TASK, c->whole - first_row);
-    gemm(rows, width, c->K, c->x + first_row * c->x_stride, c->x_stride, w, out, c->out_stride);
+    gemm(rows, width, c->K, c->x + first_row * c->K, w, out, c->N);
   } else {
     rows = c->T - c->whole;
     float *result = pool_scratch(1, c->padded * width);
     if (result == NULL) abort();
-    gemm(c->padded, width, c->K, c->tail, c->K, w, result, width);
-    for (size_t t = 0; t < rows; t++) memcpy(out + t * c->out_stride, result + t * width, width * sizeof(float));
+    gemm(c->padded, width, c->K, c->tail, w, result, width);
+    for (size_t t = 0; t < rows; t++) memcpy(out + t * c->N, result + t * width, width * sizeof(float));
   }
   if (c->bias == NULL) return;
-  for (size_t t = 0; t < rows; t++) c->table->add(width, out + t * c->out_stride, c->bias + first_output);
+  for (size_t t = 0; t < rows; t++) c->table->add(width, out + t * c->N, c->bias + first_output);
 }
 
-void kernel_linear_strided_f32(
-    size_t T, size_t N, size_t K, const float *x, size_t x_stride, const float *w, const float *bias, float *out, size_t out_stride) {
+void kernel_linear_f32(size_t T, size_t N, size_t K, const float *x, const float *w, const float *bias, float *out) {
   if (T == 0 || N == 0) return;
   struct linear c = {
-      .table = kernel_table_current(), .T = T, .N = N, .K = K, .x_stride = x_stride, .out_stride = out_stride, .panels = (N + PANEL - 1) / PANEL, .x = x, .w = w, .bias = bias, .out = out};
+      .table = kernel_table_current(), .T = T, .N = N, .K = K, .panels = (N + PANEL - 1) / PANEL, .x = x, .w = w, .bias = bias, .out = out};
   // The narrowest panel decides, so that all panels see the same rows.
   size_t width = N % PANEL ? N % PANEL : PANEL, tail = T % ROWS_PER_TASK;
   size_t padded = tail ? padded_rows(tail, width) : 0;
@@ -73,13 +71,9 @@ void kernel_linear_strided_f32(
     c.padded = padded;
     float *rows = pool_scratch(0, padded * K);
     if (rows == NULL) abort();
-    for (size_t t = 0; t < tail; t++) memcpy(rows + t * K, x + (c.whole + t) * x_stride, K * sizeof(float));
+    memcpy(rows, x + c.whole * K, tail * K * sizeof(float));
     memset(rows + tail * K, 0, (padded - tail) * K * sizeof(float));
     c.tail = rows;
   }
   pool_run((T + ROWS_PER_TASK - 1) / ROWS_PER_TASK * c.panels, run, &c);
-}
-
-void kernel_linear_f32(size_t T, size_t N, size_t K, const float *x, const float *w, const float *bias, float *out) {
-  kernel_linear_strided_f32(T, N, K, x, K, w, bias, out, N);
 }

@@ -2,8 +2,6 @@
 // Emerald Rapids Xeon for a Prescott, 5 times slower. It looks once, in its load-time constructor, so an earlier constructor here (OpenBLAS is
 // linked statically for that) asks it what it would take, and where that wastes the CPU's instructions sets OPENBLAS_CORETYPE before the library
 // starts. A value that the user set is never touched.
-#include "openblas_core.h"
-
 #include <cblas.h>
 #include <math.h>
 #include <pthread.h>
@@ -11,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "include/kernels.h"
+#include "table.h"
 
 extern void gotoblas_dynamic_init(void);
 extern void gotoblas_dynamic_quit(void);
@@ -29,23 +27,13 @@ static bool is_one_of(const char *name, const char *const *list) {
 static const char *const avx512_cores[] = {"SkylakeX", "Cooperlake", "SapphireRapids", NULL};
 static const char *const avx2_cores[] = {"Haswell", "Zen", "Excavator", NULL};
 
-const char *openblas_core_correction(const char *name, struct cpu_features features) {
-  bool is_avx512 = is_one_of(name, avx512_cores);
-  if (features.avx512) return is_avx512 ? NULL : "SkylakeX";
-  if (features.avx2) return is_one_of(name, avx2_cores) ? NULL : "Haswell";
+const char *kernels_blas_core_correction(const char *name, bool has_avx512, bool has_avx2) {
+  if (has_avx512) return is_one_of(name, avx512_cores) ? NULL : "SkylakeX";
+  if (has_avx2) return is_one_of(name, avx2_cores) ? NULL : "Haswell";
   return NULL;
 }
 
-static struct cpu_features features_here(void) {
-  struct cpu_features features = {0};
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  features.avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-                    __builtin_cpu_supports("avx512vl");
-  features.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#endif
-  return features;
-}
+static const char *correction_here(const char *name) { return kernels_blas_core_correction(name, cpu_has_avx512(), cpu_has_avx2()); }
 
 // Sets a variable for as long as OpenBLAS reads it: child processes decide for themselves.
 static void with_variable(const char *name, const char *value, void (*body)(void)) {
@@ -68,7 +56,7 @@ __attribute__((constructor(101))) static void choose_core(void) {
   from_user = getenv("OPENBLAS_CORETYPE") != NULL;
   gotoblas_dynamic_init();
   strncpy(detected, openblas_get_corename(), sizeof detected - 1);
-  const char *better = from_user ? NULL : openblas_core_correction(detected, features_here());
+  const char *better = from_user ? NULL : correction_here(detected);
   if (better == NULL) {
     set_up_with_one_thread();
     return;
@@ -77,16 +65,12 @@ __attribute__((constructor(101))) static void choose_core(void) {
   with_variable("OPENBLAS_CORETYPE", better, set_up_with_one_thread);
 }
 
-const char *kernels_blas_core_correction(const char *name, bool has_avx512, bool has_avx2) {
-  return openblas_core_correction(name, (struct cpu_features){.avx512 = has_avx512, .avx2 = has_avx2});
-}
 const char *kernels_blas_core(void) { return openblas_get_corename(); }
 const char *kernels_blas_core_detected(void) { return detected; }
 bool kernels_blas_core_from_user(void) { return from_user; }
-const char *kernels_blas_core_better(void) { return openblas_core_correction(openblas_get_corename(), features_here()); }
+const char *kernels_blas_core_better(void) { return correction_here(openblas_get_corename()); }
 const char *kernels_blas_version(void) { return openblas_get_config(); }
-bool openblas_core_is_avx512(void) { return is_one_of(openblas_get_corename(), avx512_cores); }
-bool kernels_rows_are_exact(void) { return openblas_core_is_avx512(); }
+bool kernels_rows_are_exact(void) { return is_one_of(openblas_get_corename(), avx512_cores); }
 
 double kernels_blas_self_test(void) {
   static const size_t shapes[][3] = {{1, 7, 33}, {5, 72, 100}, {17, 65, 257}, {64, 48, 512}};

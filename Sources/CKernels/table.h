@@ -31,6 +31,10 @@ extern const struct kernel_table kernel_table_avx512;
 extern const struct kernel_table kernel_table_avx512vnni;
 #endif
 
+/// AVX-512 F/BW/DQ/VL, and AVX2 with FMA: what the tables need, and what OpenBLAS's core types do.
+bool cpu_has_avx512(void);
+bool cpu_has_avx2(void);
+
 /// The table in use; chosen at the first call.
 const struct kernel_table *kernel_table_current(void);
 

@@ -12,8 +12,8 @@ final class AssignedStage {
   let weightByteCount: Int
   private let links: StageLinks
   private let results: Socket
-  private let embeddingWorker: Int
-  private let ownWorker: Int
+  /// The worker that starts decode steps; nil when it is this one.
+  private let embeddingWorker: Int?
   private let sendMilliseconds: Int
 
   /// Loads the weights that `assign` asks for and connects to the neighbours.
@@ -46,15 +46,15 @@ final class AssignedStage {
     executor = StageExecutor(
       section: section, plan: plan, stage: assign.stage, epoch: assign.epoch, limits: limits)
     let next = assign.stage + 1 < plan.stages.count ? assign.stages[assign.stage + 1].workers : []
-    let embedding = assign.stages[plan.embeddingStage].workers
+    let embedding =
+      assign.stage == plan.embeddingStage ? [] : assign.stages[plan.embeddingStage].workers
     let highWaterMark = limits.messagesInFlight(stageCount: plan.stages.count)
     links = try StageLinks(next + embedding, in: context, highWaterMark: highWaterMark)
     var options = SocketOptions()
     options.sendHighWaterMark = limits.mailbox
     results = try Socket(.push, in: context, options: options)
     try results.connect(assign.resultsEndpoint)
-    embeddingWorker = plan.stages[plan.embeddingStage].workers[0]
-    ownWorker = assign.stage == plan.embeddingStage ? embeddingWorker : -1
+    embeddingWorker = embedding.first?.worker
     sendMilliseconds = limits.sendMilliseconds
     self.assign = assign
   }
@@ -113,10 +113,10 @@ final class AssignedStage {
     case .tokens(let tokens):
       // Straight to the stage that starts the next step; the coordinator hears beside that path.
       var bytes = 0
-      if ownWorker == embeddingWorker {
-        executor.receive(.tokenBatch(tokens))
-      } else {
+      if let embeddingWorker {
         bytes = try links.send(.tokenBatch(tokens), to: embeddingWorker, wait: wait)
+      } else {
+        executor.receive(.tokenBatch(tokens))
       }
       let frames = try tokens.encode()
       try results.send(frames, wait: wait)

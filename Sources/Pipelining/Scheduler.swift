@@ -38,9 +38,6 @@ public struct Scheduler {
     self.limits = limits
   }
 
-  /// Whether nothing waits or is under way.
-  public var isIdle: Bool { waiting.isEmpty && active.isEmpty }
-
   /// Takes a request in, or says why not.
   ///
   /// - Throws: `overloaded` when too many wait, `invalid_request` when it can't be computed.

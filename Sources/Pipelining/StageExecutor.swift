@@ -77,22 +77,20 @@ public final class StageExecutor {
 
   private func compute(_ batch: MicroBatch) -> [Outgoing] {
     for request in batch.released { forget(request) }
-    if batch.segments.isEmpty { return forwarded(batch, tensor: nil, released: batch.released) }
+    if batch.segments.isEmpty { return forwarded(batch, tensor: nil) }
     do throws(Failure) {
       try MicroBatchCheck(section: section, limits: limits).check(batch)
       let sequences = try makeSequences(batch)
       let rows = section.forward(batch.tensor, sequences: sequences)
-      if var head {
-        let tokens = head.sample(rows, batch: batch)
-        self.head = head
-        return [.tokens(tokens)]
-      }
-      return forwarded(batch, tensor: rows, released: batch.released)
+      if let tokens = head?.sample(rows, batch: batch) { return [.tokens(tokens)] }
+      return forwarded(batch, tensor: rows)
     } catch {
       // One bad micro-batch is an error for its requests; the stage goes on.
-      return [.tokens(failed(batch, error))]
-        + (batch.released.isEmpty
-          ? [] : forwarded(released(in: batch), tensor: nil, released: batch.released))
+      let failures = StageExecutor.Outgoing.tokens(failed(batch, error))
+      guard !batch.released.isEmpty else { return [failures] }
+      var release = batch
+      release.segments = []
+      return [failures] + forwarded(release, tensor: nil)
     }
   }
 
@@ -129,24 +127,16 @@ public final class StageExecutor {
     return sequences
   }
 
-  private func forwarded(_ batch: MicroBatch, tensor: Tensor?, released: [UInt64]) -> [Outgoing] {
+  private func forwarded(_ batch: MicroBatch, tensor: Tensor?) -> [Outgoing] {
     // The last stage passes nothing on: what it releases ends here.
     guard head == nil else { return [] }
     var next = batch
     next.stage = stage + 1
     next.tensor = tensor
-    next.released = released
     if section.takesTokens {
       for index in next.segments.indices { next.segments[index].tokenIDs = [] }
     }
     return [.microBatch(next)]
-  }
-
-  private func released(in batch: MicroBatch) -> MicroBatch {
-    var rest = batch
-    rest.segments = []
-    rest.tensor = nil
-    return rest
   }
 
   private func failed(_ batch: MicroBatch, _ failure: Failure) -> TokenBatch {

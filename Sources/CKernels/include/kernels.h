@@ -53,9 +53,6 @@ double kernels_blas_self_test(void);
 /// out[T,N] = x[T,K] · w[N,K]ᵀ + bias[N] (bias may be NULL). Through OpenBLAS, cut into fixed panels so that a row's bits don't depend on T
 /// (holds on OpenBLAS's AVX-512 core types; see matmul.c).
 void kernel_linear_f32(size_t T, size_t N, size_t K, const float *x, const float *w, const float *bias, float *out);
-/// out[T,N] as kernel_linear_f32, with rows of x `x_stride` and rows of out `out_stride` floats apart.
-void kernel_linear_strided_f32(
-    size_t T, size_t N, size_t K, const float *x, size_t x_stride, const float *w, const float *bias, float *out, size_t out_stride);
 
 /// Bytes that weights [N, K] take in packed int8 form; the buffer starts out as zeros.
 size_t kernel_int8_packed_bytes(size_t N, size_t K);
