@@ -7,6 +7,51 @@
 #endif
 
 #include "client.pb-c.h"
+void   palisade__wire__handling__init
+                     (Palisade__Wire__Handling         *message)
+{
+  static const Palisade__Wire__Handling init_value = PALISADE__WIRE__HANDLING__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__handling__get_packed_size
+                     (const Palisade__Wire__Handling *message)
+{
+  assert(message->base.descriptor == &palisade__wire__handling__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__handling__pack
+                     (const Palisade__Wire__Handling *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__handling__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__handling__pack_to_buffer
+                     (const Palisade__Wire__Handling *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__handling__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__Handling *
+       palisade__wire__handling__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__Handling *)
+     protobuf_c_message_unpack (&palisade__wire__handling__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__handling__free_unpacked
+                     (Palisade__Wire__Handling *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__handling__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   palisade__wire__submit__init
                      (Palisade__Wire__Submit         *message)
 {
@@ -502,7 +547,71 @@ void   palisade__wire__server_envelope__free_unpacked
   assert(message->base.descriptor == &palisade__wire__server_envelope__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor palisade__wire__submit__field_descriptors[4] =
+static const ProtobufCFieldDescriptor palisade__wire__handling__field_descriptors[3] =
+{
+  {
+    "priority",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Handling, priority),
+    &palisade__wire__priority__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "job",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Handling, job),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "deadline_milliseconds",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Handling, deadline_milliseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__handling__field_indices_by_name[] = {
+  2,   /* field[2] = deadline_milliseconds */
+  1,   /* field[1] = job */
+  0,   /* field[0] = priority */
+};
+static const ProtobufCIntRange palisade__wire__handling__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor palisade__wire__handling__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.Handling",
+  "Handling",
+  "Palisade__Wire__Handling",
+  "palisade.wire",
+  sizeof(Palisade__Wire__Handling),
+  3,
+  palisade__wire__handling__field_descriptors,
+  palisade__wire__handling__field_indices_by_name,
+  1,  palisade__wire__handling__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__handling__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__submit__field_descriptors[6] =
 {
   {
     "tag",
@@ -552,17 +661,43 @@ static const ProtobufCFieldDescriptor palisade__wire__submit__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "handling",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Submit, handling),
+    &palisade__wire__handling__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "stop_texts",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Palisade__Wire__Submit, n_stop_texts),
+    offsetof(Palisade__Wire__Submit, stop_texts),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__submit__field_indices_by_name[] = {
+  4,   /* field[4] = handling */
   2,   /* field[2] = image_count */
   1,   /* field[1] = prompt */
   3,   /* field[3] = sampling */
+  5,   /* field[5] = stop_texts */
   0,   /* field[0] = tag */
 };
 static const ProtobufCIntRange palisade__wire__submit__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor palisade__wire__submit__descriptor =
 {
@@ -572,7 +707,7 @@ const ProtobufCMessageDescriptor palisade__wire__submit__descriptor =
   "Palisade__Wire__Submit",
   "palisade.wire",
   sizeof(Palisade__Wire__Submit),
-  4,
+  6,
   palisade__wire__submit__field_descriptors,
   palisade__wire__submit__field_indices_by_name,
   1,  palisade__wire__submit__number_ranges,
@@ -1343,4 +1478,32 @@ const ProtobufCMessageDescriptor palisade__wire__server_envelope__descriptor =
   2,  palisade__wire__server_envelope__number_ranges,
   (ProtobufCMessageInit) palisade__wire__server_envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCEnumValue palisade__wire__priority__enum_values_by_number[2] =
+{
+  { "PRIORITY_INTERACTIVE", "PALISADE__WIRE__PRIORITY__PRIORITY_INTERACTIVE", 0 },
+  { "PRIORITY_BATCH", "PALISADE__WIRE__PRIORITY__PRIORITY_BATCH", 1 },
+};
+static const ProtobufCIntRange palisade__wire__priority__value_ranges[] = {
+{0, 0},{0, 2}
+};
+static const ProtobufCEnumValueIndex palisade__wire__priority__enum_values_by_name[2] =
+{
+  { "PRIORITY_BATCH", 1 },
+  { "PRIORITY_INTERACTIVE", 0 },
+};
+const ProtobufCEnumDescriptor palisade__wire__priority__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "palisade.wire.Priority",
+  "Priority",
+  "Palisade__Wire__Priority",
+  "palisade.wire",
+  2,
+  palisade__wire__priority__enum_values_by_number,
+  2,
+  palisade__wire__priority__enum_values_by_name,
+  1,
+  palisade__wire__priority__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
 };

@@ -7,6 +7,51 @@
 #endif
 
 #include "microbatch.pb-c.h"
+void   palisade__wire__coordinate_tokens__init
+                     (Palisade__Wire__CoordinateTokens         *message)
+{
+  static const Palisade__Wire__CoordinateTokens init_value = PALISADE__WIRE__COORDINATE_TOKENS__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__coordinate_tokens__get_packed_size
+                     (const Palisade__Wire__CoordinateTokens *message)
+{
+  assert(message->base.descriptor == &palisade__wire__coordinate_tokens__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__coordinate_tokens__pack
+                     (const Palisade__Wire__CoordinateTokens *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__coordinate_tokens__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__coordinate_tokens__pack_to_buffer
+                     (const Palisade__Wire__CoordinateTokens *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__coordinate_tokens__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__CoordinateTokens *
+       palisade__wire__coordinate_tokens__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__CoordinateTokens *)
+     protobuf_c_message_unpack (&palisade__wire__coordinate_tokens__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__coordinate_tokens__free_unpacked
+                     (Palisade__Wire__CoordinateTokens *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__coordinate_tokens__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   palisade__wire__sampling__init
                      (Palisade__Wire__Sampling         *message)
 {
@@ -367,7 +412,123 @@ void   palisade__wire__stage_envelope__free_unpacked
   assert(message->base.descriptor == &palisade__wire__stage_envelope__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor palisade__wire__sampling__field_descriptors[8] =
+static const ProtobufCFieldDescriptor palisade__wire__coordinate_tokens__field_descriptors[7] =
+{
+  {
+    "first_location",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__CoordinateTokens, first_location),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first_segment",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__CoordinateTokens, first_segment),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "has_segments",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__CoordinateTokens, has_segments),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "separators",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Palisade__Wire__CoordinateTokens, n_separators),
+    offsetof(Palisade__Wire__CoordinateTokens, separators),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "blanks",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Palisade__Wire__CoordinateTokens, n_blanks),
+    offsetof(Palisade__Wire__CoordinateTokens, blanks),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "forbidden",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Palisade__Wire__CoordinateTokens, n_forbidden),
+    offsetof(Palisade__Wire__CoordinateTokens, forbidden),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "vocabulary_count",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__CoordinateTokens, vocabulary_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__coordinate_tokens__field_indices_by_name[] = {
+  4,   /* field[4] = blanks */
+  0,   /* field[0] = first_location */
+  1,   /* field[1] = first_segment */
+  5,   /* field[5] = forbidden */
+  2,   /* field[2] = has_segments */
+  3,   /* field[3] = separators */
+  6,   /* field[6] = vocabulary_count */
+};
+static const ProtobufCIntRange palisade__wire__coordinate_tokens__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 7 }
+};
+const ProtobufCMessageDescriptor palisade__wire__coordinate_tokens__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.CoordinateTokens",
+  "CoordinateTokens",
+  "Palisade__Wire__CoordinateTokens",
+  "palisade.wire",
+  sizeof(Palisade__Wire__CoordinateTokens),
+  7,
+  palisade__wire__coordinate_tokens__field_descriptors,
+  palisade__wire__coordinate_tokens__field_indices_by_name,
+  1,  palisade__wire__coordinate_tokens__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__coordinate_tokens__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__sampling__field_descriptors[11] =
 {
   {
     "temperature",
@@ -465,12 +626,51 @@ static const ProtobufCFieldDescriptor palisade__wire__sampling__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "grammar",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Sampling, grammar),
+    &palisade__wire__grammar__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "stops_repetition",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Sampling, stops_repetition),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "coordinates",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Sampling, coordinates),
+    &palisade__wire__coordinate_tokens__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__sampling__field_indices_by_name[] = {
+  10,   /* field[10] = coordinates */
+  8,   /* field[8] = grammar */
   6,   /* field[6] = logprob_count */
   4,   /* field[4] = maximum_tokens */
   3,   /* field[3] = seed */
   5,   /* field[5] = stop_token_ids */
+  9,   /* field[9] = stops_repetition */
   0,   /* field[0] = temperature */
   1,   /* field[1] = top_k */
   2,   /* field[2] = top_p */
@@ -479,7 +679,7 @@ static const unsigned palisade__wire__sampling__field_indices_by_name[] = {
 static const ProtobufCIntRange palisade__wire__sampling__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor palisade__wire__sampling__descriptor =
 {
@@ -489,7 +689,7 @@ const ProtobufCMessageDescriptor palisade__wire__sampling__descriptor =
   "Palisade__Wire__Sampling",
   "palisade.wire",
   sizeof(Palisade__Wire__Sampling),
-  8,
+  11,
   palisade__wire__sampling__field_descriptors,
   palisade__wire__sampling__field_indices_by_name,
   1,  palisade__wire__sampling__number_ranges,
@@ -1117,21 +1317,23 @@ const ProtobufCEnumDescriptor palisade__wire__phase__descriptor =
   palisade__wire__phase__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCEnumValue palisade__wire__finish__enum_values_by_number[4] =
+static const ProtobufCEnumValue palisade__wire__finish__enum_values_by_number[5] =
 {
   { "FINISH_NONE", "PALISADE__WIRE__FINISH__FINISH_NONE", 0 },
   { "FINISH_STOP", "PALISADE__WIRE__FINISH__FINISH_STOP", 1 },
   { "FINISH_LENGTH", "PALISADE__WIRE__FINISH__FINISH_LENGTH", 2 },
   { "FINISH_FAILED", "PALISADE__WIRE__FINISH__FINISH_FAILED", 3 },
+  { "FINISH_REPETITION", "PALISADE__WIRE__FINISH__FINISH_REPETITION", 4 },
 };
 static const ProtobufCIntRange palisade__wire__finish__value_ranges[] = {
-{0, 0},{0, 4}
+{0, 0},{0, 5}
 };
-static const ProtobufCEnumValueIndex palisade__wire__finish__enum_values_by_name[4] =
+static const ProtobufCEnumValueIndex palisade__wire__finish__enum_values_by_name[5] =
 {
   { "FINISH_FAILED", 3 },
   { "FINISH_LENGTH", 2 },
   { "FINISH_NONE", 0 },
+  { "FINISH_REPETITION", 4 },
   { "FINISH_STOP", 1 },
 };
 const ProtobufCEnumDescriptor palisade__wire__finish__descriptor =
@@ -1141,11 +1343,41 @@ const ProtobufCEnumDescriptor palisade__wire__finish__descriptor =
   "Finish",
   "Palisade__Wire__Finish",
   "palisade.wire",
-  4,
+  5,
   palisade__wire__finish__enum_values_by_number,
-  4,
+  5,
   palisade__wire__finish__enum_values_by_name,
   1,
   palisade__wire__finish__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue palisade__wire__grammar__enum_values_by_number[3] =
+{
+  { "GRAMMAR_NONE", "PALISADE__WIRE__GRAMMAR__GRAMMAR_NONE", 0 },
+  { "GRAMMAR_DETECT", "PALISADE__WIRE__GRAMMAR__GRAMMAR_DETECT", 1 },
+  { "GRAMMAR_SEGMENT", "PALISADE__WIRE__GRAMMAR__GRAMMAR_SEGMENT", 2 },
+};
+static const ProtobufCIntRange palisade__wire__grammar__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex palisade__wire__grammar__enum_values_by_name[3] =
+{
+  { "GRAMMAR_DETECT", 1 },
+  { "GRAMMAR_NONE", 0 },
+  { "GRAMMAR_SEGMENT", 2 },
+};
+const ProtobufCEnumDescriptor palisade__wire__grammar__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "palisade.wire.Grammar",
+  "Grammar",
+  "Palisade__Wire__Grammar",
+  "palisade.wire",
+  3,
+  palisade__wire__grammar__enum_values_by_number,
+  3,
+  palisade__wire__grammar__enum_values_by_name,
+  1,
+  palisade__wire__grammar__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };

@@ -27,12 +27,35 @@ public struct AnswerRequest: Sendable, Equatable {
   public var prompt: String
   /// How tokens are chosen. Stop tokens are the model's own and need not be given.
   public var sampling: Sampling
+  /// Whom it overtakes, and until when anybody waits for it.
+  public var handling: Handling
+  /// The answer ends before the first of these texts; at most `MessageLimits.stopTextCount`.
+  public var stopTexts: [String]
 
   /// Makes a request.
-  public init(images: [EncodedImage], prompt: String, sampling: Sampling = Sampling()) {
+  public init(
+    images: [EncodedImage], prompt: String, sampling: Sampling = Sampling(),
+    handling: Handling = Handling(), stopTexts: [String] = []
+  ) {
     self.images = images
     self.prompt = prompt
     self.sampling = sampling
+    self.handling = handling
+    self.stopTexts = stopTexts
+  }
+}
+
+/// A piece of an answer, as soon as it is certain.
+public struct AnswerDelta: Sendable, Equatable {
+  /// Whole characters; the pieces joined are `Answer.text`.
+  public var text: String
+  /// The tokens since the last piece; an end token isn't among them.
+  public var tokens: [TokenLogprob]
+
+  /// Makes a piece.
+  public init(text: String, tokens: [TokenLogprob]) {
+    self.text = text
+    self.tokens = tokens
   }
 }
 
@@ -72,14 +95,29 @@ public struct Answer: Sendable, Equatable {
     self.logprobs = logprobs
   }
 
-  /// The word for `finish` in results: `stop` or `length`.
-  public var finishWord: String { finish == .stop ? "stop" : "length" }
+  /// The word for `finish` in results: `stop` or `length`, as OpenAI has them; an answer that went
+  /// round in its boxes was stopped.
+  public var finishWord: String { finish == .length ? "length" : "stop" }
 }
 
 /// Something that answers requests: a model in this process, or a coordinator elsewhere.
 public protocol AnswerService: Sendable {
-  /// Answers one request; many may be under way at once.
+  /// Answers one request; many may be under way at once. Cancelling the task gives it up.
   ///
+  /// - Parameters:
+  ///   - request: what to answer.
+  ///   - onDelta: called with the answer's text piece by piece, in order and before the answer
+  ///     returns, from any thread: it must not block. A service that can't stream gives one piece.
+  /// - Returns: the whole answer.
   /// - Throws: a failure with a code for programs and a message with cause and remedy for people.
-  func answer(_ request: AnswerRequest) async throws(Failure) -> Answer
+  func answer(
+    _ request: AnswerRequest, onDelta: (@Sendable (AnswerDelta) -> Void)?
+  ) async throws(Failure) -> Answer
+}
+
+extension AnswerService {
+  /// Answers one request; the text comes all at once.
+  public func answer(_ request: AnswerRequest) async throws(Failure) -> Answer {
+    try await answer(request, onDelta: nil)
+  }
 }

@@ -50,7 +50,7 @@ struct ClientConnection {
   }
 
   /// Refuses what the protocol could not carry, before it is sent.
-  static func check(_ request: AnswerRequest) throws(Failure) {
+  static func check(_ submit: Submit, of request: AnswerRequest) throws(Failure) {
     guard !request.images.isEmpty else {
       throw Failure(
         code: "no_image", message: "the request has no picture; PaliGemma answers about pictures")
@@ -58,9 +58,6 @@ struct ClientConnection {
     for image in request.images where image.content.byteCount == 0 {
       throw Failure(code: "invalid_image", message: "\(image.name): the picture has no bytes")
     }
-    let submit = Submit(
-      tag: 0, prompt: request.prompt, images: request.images.map(\.content),
-      sampling: request.sampling)
     do { _ = try ClientMessage.submit(submit).encode() } catch {
       throw Failure(
         code: error.code == .tooLarge ? "request_too_large" : "invalid_sampling",

@@ -19,7 +19,9 @@ public struct ClientRequestHandler: Sendable {
     var reply: Reply
     do {
       let answer = try await service.answer(
-        AnswerRequest(images: images, prompt: submit.prompt, sampling: submit.sampling))
+        AnswerRequest(
+          images: images, prompt: submit.prompt, sampling: submit.sampling,
+          handling: submit.handling, stopTexts: submit.stopTexts))
       reply = Reply(answer, tag: submit.tag)
     } catch {
       return Reply(tag: submit.tag, failure: error, isBusy: error.code == "overloaded")
@@ -34,6 +36,15 @@ public struct ClientRequestHandler: Sendable {
           message: "\(error.cause); ask for fewer tokens or log-probabilities"))
     }
     return reply
+  }
+}
+
+extension Submit {
+  /// The submission of `request`.
+  init(_ request: AnswerRequest, tag: UInt64) {
+    self.init(
+      tag: tag, prompt: request.prompt, images: request.images.map(\.content),
+      sampling: request.sampling, handling: request.handling, stopTexts: request.stopTexts)
   }
 }
 

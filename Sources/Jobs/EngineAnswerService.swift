@@ -19,10 +19,42 @@ public struct EngineAnswerService: AnswerService {
   }
 
   /// Answers one request.
-  public func answer(_ request: AnswerRequest) async throws(Failure) -> Answer {
+  public func answer(
+    _ request: AnswerRequest, onDelta: (@Sendable (AnswerDelta) -> Void)?
+  ) async throws(Failure) -> Answer {
     let prepared = try preparation.prepare(request)
-    let completion = try await engine.complete(prepared.request)
-    return try answer(from: completion, to: prepared)
+    guard onDelta != nil || !request.stopTexts.isEmpty else {
+      return try answer(from: try await engine.complete(prepared.request), to: prepared)
+    }
+    return try await stream(prepared, stopTexts: request.stopTexts, onDelta: onDelta)
+  }
+
+  /// Answers piece by piece, and ends the engine's work at a stop text.
+  private func stream(
+    _ prepared: PreparedAnswer, stopTexts: [String], onDelta: (@Sendable (AnswerDelta) -> Void)?
+  ) async throws(Failure) -> Answer {
+    let engine = engine
+    let stream = AnswerStream(
+      tokenizer: preparation.tokenizer, endTokens: prepared.request.sampling.stopTokenIDs,
+      stopTexts: stopTexts, onDelta: onDelta)
+    // A task of its own, so that a stop text can end it and not the caller.
+    let work = AnswerStream.Work {
+      do throws(Failure) {
+        return .success(try await engine.complete(prepared.request) { stream.push($0) })
+      } catch { return .failure(error) }
+    }
+    stream.attach(work)
+    let result = await withTaskCancellationHandler {
+      await work.value
+    } onCancel: {
+      work.cancel()
+    }
+    guard let (text, tokens) = stream.finish() else {
+      return try answer(from: try result.get(), to: prepared)
+    }
+    var answer = try answer(from: Completion(tokens: tokens, finish: .stop), to: prepared)
+    answer.text = text
+    return answer
   }
 
   /// Reads the engine's tokens as text, boxes and counts.

@@ -69,13 +69,14 @@ public final class RemoteAnswerService: AnswerService {
     } catch { throw Failure(error) }
   }
 
-  /// Answers one request. Cancelling the task withdraws it from the coordinator.
-  public func answer(_ request: AnswerRequest) async throws(Failure) -> Answer {
-    try ClientConnection.check(request)
+  /// Answers one request, the text in one piece. Cancelling the task withdraws it from the
+  /// coordinator.
+  public func answer(
+    _ request: AnswerRequest, onDelta: (@Sendable (AnswerDelta) -> Void)?
+  ) async throws(Failure) -> Answer {
     let tag = nextTag.wrappingAdd(1, ordering: .relaxed).oldValue
-    let submit = Submit(
-      tag: tag, prompt: request.prompt, images: request.images.map(\.content),
-      sampling: request.sampling)
+    let submit = Submit(request, tag: tag)
+    try ClientConnection.check(submit, of: request)
     let result = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         box.post(.submit(submit, ReplyHandler { continuation.resume(returning: $0) }))
@@ -85,7 +86,9 @@ public final class RemoteAnswerService: AnswerService {
     } onCancel: {
       box.post(.cancel(tag))
     }
-    return try result.get().answer.get()
+    let answer = try result.get().answer.get()
+    onDelta?(AnswerDelta(text: answer.text, tokens: answer.logprobs))
+    return answer
   }
 
   /// Asks the coordinator how its pipeline is.

@@ -22,12 +22,14 @@ public struct RequestPreparation: Sendable {
   /// The checkpoint's tokenizer.
   public let tokenizer: Tokenizer
   private let imageLimits: ImageLimits
+  private let coordinates: CoordinateTokens?
 
   /// Prepares for one model.
   public init(config: ModelConfig, tokenizer: Tokenizer, imageLimits: ImageLimits = .standard) {
     self.config = config
     self.tokenizer = tokenizer
     self.imageLimits = imageLimits
+    coordinates = CoordinateTokens(tokenizer, endTokens: config.endTokenIDs)
   }
 
   /// Decodes, resizes and tokenises one request.
@@ -61,7 +63,8 @@ public struct RequestPreparation: Sendable {
     let (pixels, sizes) = try pixels(of: request.images)
     return PreparedAnswer(
       request: PreparedRequest(
-        pixels: pixels, textTokenIDs: layout.textTokenIDs, sampling: sampling),
+        pixels: pixels, textTokenIDs: layout.textTokenIDs, sampling: sampling,
+        handling: request.handling),
       imageSizes: sizes, promptTokens: layout.tokenCount)
   }
 
@@ -101,8 +104,14 @@ public struct RequestPreparation: Sendable {
         code: "too_many_tokens",
         message: "max_tokens is \(sampling.maximumTokens), more than \(MessageLimits.tokenCount)")
     }
+    if let grammar = sampling.grammar {
+      guard let coordinates, grammar == .detect || coordinates.firstSegment != nil else {
+        throw refuse("this model has no <loc> or <seg> tokens; leave the constraint out")
+      }
+    }
     var sampling = sampling
     sampling.stopTokenIDs = config.endTokenIDs
+    sampling.coordinates = coordinates
     return sampling
   }
 

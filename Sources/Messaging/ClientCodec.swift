@@ -10,6 +10,8 @@ extension Submit {
     for image in images where image.byteCount == 0 {
       throw .malformed("Submit.images", "an image has no bytes")
     }
+    try Bounds.count(stopTexts.count, atMost: MessageLimits.stopTextCount, "Submit.stopTexts")
+    for text in stopTexts { try Bounds.text(text, "Submit.stopTexts") }
   }
 
   func wire(in arena: WireArena) throws(MessagingError) -> WireSubmit {
@@ -20,6 +22,8 @@ extension Submit {
     wire.prompt = arena.bytes(prompt)
     wire.image_count = try Bounds.wire32(images.count, "Submit.images")
     wire.sampling = arena.place(try sampling.wire(in: arena))
+    wire.handling = arena.place(try handling.wire(in: arena))
+    (wire.n_stop_texts, wire.stop_texts) = arena.list(stopTexts.map(arena.bytes))
     return wire
   }
 
@@ -31,8 +35,12 @@ extension Submit {
       tag: wire.tag,
       prompt: try WireReading.text(wire.prompt, "Submit.prompt"),
       images: images,
-      sampling: try Sampling(try WireReading.message(wire.sampling, "Submit.sampling"))
+      sampling: try Sampling(try WireReading.message(wire.sampling, "Submit.sampling")),
+      handling: try Handling(try WireReading.message(wire.handling, "Submit.handling"))
     )
+    let stops = try WireReading.list(
+      wire.stop_texts, wire.n_stop_texts, atMost: MessageLimits.stopTextCount, "Submit.stopTexts")
+    for stop in stops { stopTexts.append(try WireReading.text(stop, "Submit.stopTexts")) }
     try validate()
   }
 }

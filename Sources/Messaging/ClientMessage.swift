@@ -26,12 +26,21 @@ public struct Submit: Sendable, Equatable {
   public var images: [Frame]
   /// How to draw tokens.
   public var sampling: Sampling
+  /// How to treat it.
+  public var handling: Handling
+  /// Texts that end the answer, and are no part of it.
+  public var stopTexts: [String]
   /// Makes a submission.
-  public init(tag: UInt64, prompt: String, images: [Frame], sampling: Sampling = Sampling()) {
+  public init(
+    tag: UInt64, prompt: String, images: [Frame], sampling: Sampling = Sampling(),
+    handling: Handling = Handling(), stopTexts: [String] = []
+  ) {
     self.tag = tag
     self.prompt = prompt
     self.images = images
     self.sampling = sampling
+    self.handling = handling
+    self.stopTexts = stopTexts
   }
 }
 

@@ -52,6 +52,10 @@ extension MessageLimits {
   public static let boxCount = 4096
   /// Alternatives beside one token.
   public static let alternativeCount = 64
-  /// Token ids that end a generation.
+  /// Texts that end an answer; OpenAI allows four.
+  public static let stopTextCount = 16
+  /// The longest deadline: a year, so that no arithmetic overflows.
+  public static let deadlineMilliseconds = 366 * 86_400_000
+  /// Token ids that end a generation, and lists of tokens as short.
   public static let stopTokenCount = 256
 }

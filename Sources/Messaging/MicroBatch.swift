@@ -29,6 +29,12 @@ public struct Sampling: Sendable, Equatable {
   public var logprobCount: Int
   /// Whether to report the logarithm of each token's probability.
   public var wantsLogprobs: Bool
+  /// Limits the answer to the form of a task; needs `coordinates`.
+  public var grammar: Grammar?
+  /// Ends an answer that goes round in boxes it has had; needs `coordinates`.
+  public var stopsRepetition: Bool
+  /// Where the tokenizer has its coordinates; filled in by whoever has the tokenizer.
+  public var coordinates: CoordinateTokens?
 
   /// Greedy by default.
   public init(
@@ -39,7 +45,10 @@ public struct Sampling: Sendable, Equatable {
     maximumTokens: Int = 256,
     stopTokenIDs: [Int32] = [],
     logprobCount: Int = 0,
-    wantsLogprobs: Bool = false
+    wantsLogprobs: Bool = false,
+    grammar: Grammar? = nil,
+    stopsRepetition: Bool = true,
+    coordinates: CoordinateTokens? = nil
   ) {
     self.temperature = temperature
     self.topK = topK
@@ -49,6 +58,9 @@ public struct Sampling: Sendable, Equatable {
     self.stopTokenIDs = stopTokenIDs
     self.logprobCount = logprobCount
     self.wantsLogprobs = wantsLogprobs
+    self.grammar = grammar
+    self.stopsRepetition = stopsRepetition
+    self.coordinates = coordinates
   }
 }
 

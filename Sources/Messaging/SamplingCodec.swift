@@ -35,6 +35,9 @@ extension Sampling {
     )
     wire.logprob_count = try Bounds.wire32(logprobCount, "Sampling.logprobCount")
     wire.wants_logprobs = wantsLogprobs ? 1 : 0
+    wire.grammar = Palisade__Wire__Grammar(grammar?.rawValue ?? 0)
+    wire.stops_repetition = stopsRepetition ? 1 : 0
+    if let coordinates { wire.coordinates = arena.place(try coordinates.wire(in: arena)) }
     return wire
   }
 
@@ -52,8 +55,16 @@ extension Sampling {
         "Sampling.stopTokenIDs"
       ),
       logprobCount: Int(wire.logprob_count),
-      wantsLogprobs: wire.wants_logprobs != 0
+      wantsLogprobs: wire.wants_logprobs != 0,
+      stopsRepetition: wire.stops_repetition != 0
     )
+    if wire.grammar.rawValue != 0 {
+      guard let known = Grammar(rawValue: wire.grammar.rawValue) else {
+        throw .malformed("Sampling.grammar", "unknown grammar \(wire.grammar.rawValue)")
+      }
+      grammar = known
+    }
+    if let tokens = wire.coordinates { coordinates = try CoordinateTokens(tokens.pointee) }
     try validate()
   }
 }

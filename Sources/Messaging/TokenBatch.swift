@@ -6,6 +6,8 @@ public enum FinishReason: UInt32, Sendable, CaseIterable {
   case length = 2
   /// It could not be continued; a `Failure` says why.
   case failed = 3
+  /// It went round in boxes it had had before.
+  case repetition = 4
 }
 
 /// An error as it travels: a code for programs, a message for people.

@@ -99,8 +99,10 @@ public final class Coordinator: Engine {
   }
 
   /// Answers one request through the cluster.
-  public func complete(_ request: PreparedRequest) async throws(Failure) -> Completion {
-    try await submissions.complete(request)
+  public func complete(
+    _ request: PreparedRequest, onToken: (@Sendable (TokenLogprob) -> Void)?
+  ) async throws(Failure) -> Completion {
+    try await submissions.complete(request, onToken: onToken)
   }
 
   /// Sends a client its reply.

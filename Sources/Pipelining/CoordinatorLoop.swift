@@ -86,13 +86,14 @@ final class CoordinatorLoop {
 
   /// Takes callers' commands; false when told to stop.
   private func takeCommands() -> Bool {
-    for command in submissions.mailbox.takeAll() {
+    for command in submissions.takeAll() {
       switch command {
       case .submit(let id, let request): submit(request, id: id)
       case .cancel(let id):
         early.removeAll { $0.id == id }
         if scheduler?.cancel(id) ?? false { cancelInStages(id) }
       case .stop: return false
+      case .wake: break
       }
     }
     return true
@@ -243,11 +244,8 @@ final class CoordinatorLoop {
   }
 
   private func deliver(_ events: [Scheduler.Event]) {
-    for case .finished(let id, let result) in events {
-      guard id >= Self.firstProbe else {
-        submissions.finish(id, result)
-        continue
-      }
+    submissions.deliver(events.filter { $0.request < Self.firstProbe })
+    for case .finished(let id, let result) in events where id >= Self.firstProbe {
       probesLeft -= 1
       if case .failure(let failure) = result {
         apply(state.handle(.probed(epoch: state.epoch, failure), now: now))

@@ -7,9 +7,13 @@ public struct Limits: Sendable, Equatable {
   /// Requests being answered at once, each with a KV cache in every shard. In f32 a cache of the
   /// 3B takes 18 layers × 2 KiB = 36 KiB a position, 11 MB for 300 positions; 64 take 0.7 GB.
   public var requestsInFlight = 64
-  /// Requests waiting with their pixels (147 KiB at 224 px, 2.3 MiB at 896 px). Beyond that a
-  /// submission is refused with `overloaded`, and the client tries again.
+  /// Requests of each priority waiting with their pixels (147 KiB at 224 px, 2.3 MiB at 896 px).
+  /// Beyond that a submission is refused with `overloaded`, and the client tries again; each
+  /// priority has places of its own, so that a batch that keeps its queue full shuts nobody out.
   public var requestsWaiting = 512
+  /// Places that batch work may take: an eighth stays free for somebody who waits, where there are
+  /// as many as eight.
+  public var batchRequestsInFlight: Int { max(1, requestsInFlight - requestsInFlight / 8) }
   /// Rows of one prefill micro-batch: 4 requests of 272 tokens, enough for a product to run at
   /// its best rate (shared/peers.md), little enough that other stages needn't wait long.
   public var prefillRows = 1088

@@ -44,8 +44,10 @@ public final class LocalEngine: Engine {
   }
 
   /// Answers one request.
-  public func complete(_ request: PreparedRequest) async throws(Failure) -> Completion {
-    try await submissions.complete(request)
+  public func complete(
+    _ request: PreparedRequest, onToken: (@Sendable (TokenLogprob) -> Void)?
+  ) async throws(Failure) -> Completion {
+    try await submissions.complete(request, onToken: onToken)
   }
 
   /// Ends the engine's thread; requests under way fail with `stopped`.
@@ -89,7 +91,7 @@ public final class LocalEngine: Engine {
 
     /// Takes commands; false when told to stop.
     private mutating func take(_ submissions: SubmissionQueue) -> Bool {
-      for command in submissions.mailbox.takeAll() {
+      for command in submissions.takeAll() {
         switch command {
         case .submit(let id, let request):
           do throws(Failure) {
@@ -100,6 +102,7 @@ public final class LocalEngine: Engine {
         case .stop:
           submissions.close(Failure(code: "stopped", message: "the engine was stopped"))
           return false
+        case .wake: break
         }
       }
       return true

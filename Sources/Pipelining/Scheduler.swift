@@ -7,13 +7,22 @@ import Tensors
 public struct Scheduler {
   /// Something a caller waits for.
   public enum Event: Sendable, Equatable {
+    /// A request has one more token.
+    case token(UInt64, TokenLogprob)
     /// A request ended: with an answer, or with a failure.
     case finished(UInt64, Result<Completion, Failure>)
+
+    /// Whose event it is.
+    var request: UInt64 {
+      switch self {
+      case .token(let id, _), .finished(let id, _): id
+      }
+    }
   }
 
   private struct Active {
     var tokens: [TokenLogprob] = []
-    var wantsLogprobs: Bool
+    var priority: Handling.Priority
   }
   private struct Prefill {
     var route: [Int]
@@ -24,7 +33,7 @@ public struct Scheduler {
   private let plan: PipelinePlan
   private let epoch: UInt64
   private let limits: Limits
-  private var waiting: [(id: UInt64, request: PreparedRequest)] = []
+  private var waiting = WaitingRequests()
   private var active: [UInt64: Active] = [:]
   private var prefills: [UInt64: Prefill] = [:]
   private var prefillOfRequest: [UInt64: UInt64] = [:]
@@ -38,40 +47,45 @@ public struct Scheduler {
     self.limits = limits
   }
 
+  /// Requests that wait for their prefill, and requests under way.
+  public var counts: (waiting: Int, active: Int) { (waiting.count, active.count) }
+
   /// Takes a request in, or says why not.
   ///
   /// - Throws: `overloaded` when too many wait, `invalid_request` when it can't be computed.
   public mutating func enqueue(_ request: PreparedRequest, id: UInt64) throws(Failure) {
-    guard waiting.count < limits.requestsWaiting else {
+    guard waiting.count(request.handling.priority) < limits.requestsWaiting else {
       throw Failure(
         code: "overloaded",
         message: "\(waiting.count) requests wait already; send this one again in a moment")
     }
     try RequestCheck(config: config).check(request)
-    waiting.append((id, request))
+    waiting.append(request, id: id)
   }
 
   /// The next prefill to send to the first stage; nil when nothing waits or enough is under way.
+  ///
+  /// Interactive requests go first, then the jobs in turn, a request each; a few places are never
+  /// given to batch work, so that somebody who waits needn't wait for a long answer to end.
   public mutating func nextMicroBatch() -> MicroBatch? {
-    guard !waiting.isEmpty, active.count < limits.requestsInFlight,
-      prefills.count < limits.prefillsInFlight(stageCount: plan.stages.count)
-    else { return nil }
-    var (rows, count) = (0, 0)
-    while count < waiting.count, active.count + count < limits.requestsInFlight {
-      let more = rowCount(of: waiting[count].request)
-      if count > 0 && rows + more > limits.prefillRows { break }
-      rows += more
-      count += 1
+    guard prefills.count < limits.prefillsInFlight(stageCount: plan.stages.count) else {
+      return nil
     }
-    let chosen = Array(waiting.prefix(count))
-    waiting.removeFirst(count)
+    var chosen: [(id: UInt64, request: PreparedRequest)] = []
+    var rows = 0
+    while let next = waiting.first, hasPlace(next.request.handling.priority) {
+      let more = rowCount(of: next.request)
+      if !chosen.isEmpty && rows + more > limits.prefillRows { break }
+      rows += more
+      waiting.removeFirst()
+      active[next.id] = Active(priority: next.request.handling.priority)
+      chosen.append(next)
+    }
+    guard !chosen.isEmpty else { return nil }
     sequence += 1
     let route = nextRoute()
     prefills[sequence] = Prefill(route: route, requests: Set(chosen.map(\.id)))
-    for (id, request) in chosen {
-      active[id] = Active(wantsLogprobs: request.sampling.wantsLogprobs)
-      prefillOfRequest[id] = sequence
-    }
+    for (id, _) in chosen { prefillOfRequest[id] = sequence }
     return MicroBatch(
       epoch: epoch, sequence: sequence, stage: 0, route: route,
       segments: chosen.map { segment(id: $0.id, $0.request) },
@@ -91,10 +105,11 @@ public struct Scheduler {
         events.append(.finished(result.request, .failure(failure)))
         continue
       }
-      state.tokens.append(
-        TokenLogprob(
-          tokenID: result.tokenID, logprob: result.logprob, alternatives: result.alternatives))
+      let token = TokenLogprob(
+        tokenID: result.tokenID, logprob: result.logprob, alternatives: result.alternatives)
+      state.tokens.append(token)
       active[result.request] = state
+      events.append(.token(result.request, token))
       if let finish = result.finish {
         active[result.request] = nil
         events.append(
@@ -108,16 +123,23 @@ public struct Scheduler {
   ///
   /// - Returns: whether stages must be told, because it is under way.
   public mutating func cancel(_ id: UInt64) -> Bool {
-    waiting.removeAll { $0.id == id }
+    waiting.remove(id)
     endPrefill(of: id)
     return active.removeValue(forKey: id) != nil
   }
 
   /// Ends everything: the pipeline is gone.
   public mutating func failAll(_ failure: Failure) -> [Event] {
-    let ids = active.keys.sorted() + waiting.map(\.id)
-    (waiting, active, prefills, prefillOfRequest) = ([], [:], [:], [:])
+    let ids = active.keys.sorted() + waiting.ids
+    (waiting, active, prefills, prefillOfRequest) = (WaitingRequests(), [:], [:], [:])
     return ids.map { .finished($0, .failure(failure)) }
+  }
+
+  /// Whether one more request of this priority may be under way.
+  private func hasPlace(_ priority: Handling.Priority) -> Bool {
+    guard active.count < limits.requestsInFlight else { return false }
+    return priority == .interactive
+      || active.values.count { $0.priority == .batch } < limits.batchRequestsInFlight
   }
 
   private mutating func endPrefill(of request: UInt64) {

@@ -9,56 +9,114 @@ final class SubmissionQueue: Sendable {
     case submit(UInt64, PreparedRequest)
     case cancel(UInt64)
     case stop
+    /// Look again: something stands beside the mailbox.
+    case wake
   }
-  private typealias Answer = CheckedContinuation<Result<Completion, Failure>, Never>
+  private struct Caller {
+    let answer: CheckedContinuation<Result<Completion, Failure>, Never>
+    let onToken: (@Sendable (TokenLogprob) -> Void)?
+  }
 
   let mailbox: Mailbox<Command>
   private let nextID = Atomic<UInt64>(1)
-  private let answers = Mutex<[UInt64: Answer]>([:])
+  private let callers = Mutex<[UInt64: Caller]>([:])
   private let end = Mutex<Failure?>(nil)
+  /// Beside the bounded mailbox, because these must not be refused; one per caller at most.
+  private let cancelled = Mutex<[UInt64]>([])
 
   init(capacity: Int) throws(MessagingError) {
     mailbox = try Mailbox(capacity: capacity)
   }
 
+  /// Everything that callers want; cancellations come behind submissions.
+  func takeAll() -> [Command] {
+    let commands = mailbox.takeAll()
+    let cancelled = cancelled.withLock { cancelled in
+      defer { cancelled = [] }
+      return cancelled
+    }
+    return commands + cancelled.map(Command.cancel)
+  }
+
   /// Submits a request and waits for its one answer.
-  func complete(_ request: PreparedRequest) async throws(Failure) -> Completion {
+  func complete(
+    _ request: PreparedRequest, onToken: (@Sendable (TokenLogprob) -> Void)?
+  ) async throws(Failure) -> Completion {
     let id = nextID.wrappingAdd(1, ordering: .relaxed).oldValue
+    let alarm = request.handling.deadline.map { deadline in
+      Task {
+        guard (try? await Task.sleep(for: deadline)) != nil else { return }
+        giveUp(id, Failure.deadlineExceeded(deadline))
+      }
+    }
     let result = await withTaskCancellationHandler {
-      await withCheckedContinuation { (answer: Answer) in
-        answers.withLock { $0[id] = answer }
+      await withCheckedContinuation { answer in
+        callers.withLock { $0[id] = Caller(answer: answer, onToken: onToken) }
         if let failure = end.withLock({ $0 }) {
           finish(id, .failure(failure))
+        } else if Task.isCancelled {
+          // A cancellation that came before the caller was noted found nothing to end.
+          finish(id, .failure(.cancelled))
         } else if !mailbox.post(.submit(id, request)) {
           finish(
             id,
             .failure(Failure(code: "overloaded", message: "too many requests; try again later")))
+        } else if Task.isCancelled {
+          // Cancelled while it was being posted: the first word of it may have come too early.
+          giveUp(id, .cancelled)
         }
       }
     } onCancel: {
-      _ = mailbox.post(.cancel(id))
-      finish(id, .failure(Failure(code: "cancelled", message: "the request was cancelled")))
+      giveUp(id, .cancelled)
     }
+    alarm?.cancel()
     return try result.get()
+  }
+
+  /// Frees what a request holds, and tells its caller why.
+  private func giveUp(_ id: UInt64, _ failure: Failure) {
+    cancelled.withLock { $0.append(id) }
+    // Wakes the thread; when the mailbox is full it is awake already.
+    _ = mailbox.post(.wake)
+    finish(id, .failure(failure))
   }
 
   /// Gives a request its answer; a second one is ignored.
   func finish(_ id: UInt64, _ result: Result<Completion, Failure>) {
-    answers.withLock { $0.removeValue(forKey: id) }?.resume(returning: result)
+    callers.withLock { $0.removeValue(forKey: id) }?.answer.resume(returning: result)
   }
 
   /// Hands over what a scheduler has to say.
   func deliver(_ events: [Scheduler.Event]) {
-    for case .finished(let id, let result) in events { finish(id, result) }
+    for event in events {
+      switch event {
+      case .token(let id, let token): callers.withLock { $0[id]?.onToken }?(token)
+      case .finished(let id, let result): finish(id, result)
+      }
+    }
   }
 
   /// Answers everybody, now and later, with `failure`: the engine's thread has ended.
   func close(_ failure: Failure) {
     end.withLock { $0 = failure }
-    let left = answers.withLock { answers in
-      defer { answers = [:] }
-      return answers
+    let left = callers.withLock { callers in
+      defer { callers = [:] }
+      return callers
     }
-    for answer in left.values { answer.resume(returning: .failure(failure)) }
+    for caller in left.values { caller.answer.resume(returning: .failure(failure)) }
+  }
+}
+
+extension Failure {
+  /// Nobody waits for the answer any more.
+  static let cancelled = Failure(code: "cancelled", message: "the request was cancelled")
+
+  /// The time a caller gave was over.
+  static func deadlineExceeded(_ deadline: Duration) -> Failure {
+    let seconds = deadline / .seconds(1)
+    return Failure(
+      code: "deadline_exceeded",
+      message: "there was no answer within \((seconds * 1000).rounded() / 1000) s; allow more "
+        + "time, ask for fewer tokens, or add workers")
   }
 }

@@ -20,6 +20,8 @@ public final class Tokenizer: Sendable {
   public var padTokenID: TokenID? { control.pad }
   /// Stands for an image token, if the tokenizer or `config.json` names it.
   public var imageTokenID: TokenID? { control.image }
+  /// Tokens that no text of a user becomes, and that decoding leaves out: begin, end, `<image>`, ….
+  public var controlTokenIDs: [TokenID] { control.specialIDs.sorted() }
   /// One more than the highest id that has a piece; the model's vocabulary may have more rows.
   public var tokenCount: Int { vocabulary.tokenCount }
   /// Ids of `<loc0000>`…`<loc1023>` by number; empty when the checkpoint has none.

@@ -80,7 +80,9 @@ final class FakeService: AnswerService {
     self.failure = failure
   }
 
-  func answer(_ request: AnswerRequest) async throws(Failure) -> Answer {
+  func answer(
+    _ request: AnswerRequest, onDelta: (@Sendable (AnswerDelta) -> Void)?
+  ) async throws(Failure) -> Answer {
     let call = counts.withLock { counts in
       counts.running += 1
       counts.total += 1
@@ -110,9 +112,16 @@ final class FakeEngine: Engine {
     self.completion = completion
   }
 
-  func complete(_ request: PreparedRequest) async throws(Failure) -> Completion {
+  func complete(
+    _ request: PreparedRequest, onToken: (@Sendable (TokenLogprob) -> Void)?
+  ) async throws(Failure) -> Completion {
     requests.withLock { $0.append(request) }
-    return try completion.get()
+    let completion = try completion.get()
+    for token in completion.tokens {
+      if Task.isCancelled { throw Failure(code: "cancelled", message: "cancelled") }
+      onToken?(token)
+    }
+    return completion
   }
 }
 

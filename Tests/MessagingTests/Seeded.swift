@@ -43,7 +43,21 @@ extension Seeded {
       maximumTokens: int(0...65_536),
       stopTokenIDs: list(0...4) { $0.token() },
       logprobCount: int(0...20),
-      wantsLogprobs: flag()
+      wantsLogprobs: flag(),
+      grammar: ([nil] + Grammar.allCases).randomElement(using: &self) ?? nil,
+      stopsRepetition: flag(),
+      coordinates: flag() ? coordinates() : nil
+    )
+  }
+
+  mutating func coordinates() -> CoordinateTokens {
+    CoordinateTokens(
+      firstLocation: token(),
+      firstSegment: flag() ? token() : nil,
+      separators: list(0...3) { $0.token() },
+      blanks: list(0...2) { $0.token() },
+      forbidden: list(0...9) { $0.token() },
+      vocabularyCount: int(0...257_216)
     )
   }
 
@@ -208,7 +222,13 @@ extension Seeded {
           images: list(0...4) { seeded in
             Frame(bytes: seeded.list(1...300) { UInt8($0.next() & 0xff) })
           },
-          sampling: sampling()
+          sampling: sampling(),
+          handling: Handling(
+            priority: Handling.Priority.allCases.randomElement(using: &self) ?? .batch,
+            job: text(),
+            deadline: flag() ? .milliseconds(int(1...1_000_000)) : nil
+          ),
+          stopTexts: list(0...4) { $0.text() }
         )
       )
     }

@@ -16,6 +16,7 @@ PROTOBUF_C__BEGIN_DECLS
 
 #include "microbatch.pb-c.h"
 
+typedef struct Palisade__Wire__Handling Palisade__Wire__Handling;
 typedef struct Palisade__Wire__Submit Palisade__Wire__Submit;
 typedef struct Palisade__Wire__ImageSize Palisade__Wire__ImageSize;
 typedef struct Palisade__Wire__Box Palisade__Wire__Box;
@@ -31,8 +32,31 @@ typedef struct Palisade__Wire__ServerEnvelope Palisade__Wire__ServerEnvelope;
 
 /* --- enums --- */
 
+typedef enum _Palisade__Wire__Priority {
+  PALISADE__WIRE__PRIORITY__PRIORITY_INTERACTIVE = 0,
+  PALISADE__WIRE__PRIORITY__PRIORITY_BATCH = 1
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(PALISADE__WIRE__PRIORITY)
+} Palisade__Wire__Priority;
 
 /* --- messages --- */
+
+/*
+ * How a request is treated, beside its answer.
+ */
+struct  Palisade__Wire__Handling
+{
+  ProtobufCMessage base;
+  Palisade__Wire__Priority priority;
+  ProtobufCBinaryData job;
+  /*
+   * 0 for none.
+   */
+  uint64_t deadline_milliseconds;
+};
+#define PALISADE__WIRE__HANDLING__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__handling__descriptor) \
+    , PALISADE__WIRE__PRIORITY__PRIORITY_INTERACTIVE, {0,NULL}, 0 }
+
 
 /*
  * The encoded image files follow as raw frames, one per image.
@@ -44,10 +68,13 @@ struct  Palisade__Wire__Submit
   ProtobufCBinaryData prompt;
   uint32_t image_count;
   Palisade__Wire__Sampling *sampling;
+  Palisade__Wire__Handling *handling;
+  size_t n_stop_texts;
+  ProtobufCBinaryData *stop_texts;
 };
 #define PALISADE__WIRE__SUBMIT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__submit__descriptor) \
-    , 0, {0,NULL}, 0, NULL }
+    , 0, {0,NULL}, 0, NULL, NULL, 0,NULL }
 
 
 struct  Palisade__Wire__ImageSize
@@ -213,6 +240,25 @@ struct  Palisade__Wire__ServerEnvelope
     , 0, PALISADE__WIRE__SERVER_ENVELOPE__BODY__NOT_SET, {0} }
 
 
+/* Palisade__Wire__Handling methods */
+void   palisade__wire__handling__init
+                     (Palisade__Wire__Handling         *message);
+size_t palisade__wire__handling__get_packed_size
+                     (const Palisade__Wire__Handling   *message);
+size_t palisade__wire__handling__pack
+                     (const Palisade__Wire__Handling   *message,
+                      uint8_t             *out);
+size_t palisade__wire__handling__pack_to_buffer
+                     (const Palisade__Wire__Handling   *message,
+                      ProtobufCBuffer     *buffer);
+Palisade__Wire__Handling *
+       palisade__wire__handling__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   palisade__wire__handling__free_unpacked
+                     (Palisade__Wire__Handling *message,
+                      ProtobufCAllocator *allocator);
 /* Palisade__Wire__Submit methods */
 void   palisade__wire__submit__init
                      (Palisade__Wire__Submit         *message);
@@ -424,6 +470,9 @@ void   palisade__wire__server_envelope__free_unpacked
                       ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
+typedef void (*Palisade__Wire__Handling_Closure)
+                 (const Palisade__Wire__Handling *message,
+                  void *closure_data);
 typedef void (*Palisade__Wire__Submit_Closure)
                  (const Palisade__Wire__Submit *message,
                   void *closure_data);
@@ -463,6 +512,8 @@ typedef void (*Palisade__Wire__ServerEnvelope_Closure)
 
 /* --- descriptors --- */
 
+extern const ProtobufCEnumDescriptor    palisade__wire__priority__descriptor;
+extern const ProtobufCMessageDescriptor palisade__wire__handling__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__submit__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__image_size__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__box__descriptor;

@@ -16,6 +16,7 @@ PROTOBUF_C__BEGIN_DECLS
 
 #include "tensor.pb-c.h"
 
+typedef struct Palisade__Wire__CoordinateTokens Palisade__Wire__CoordinateTokens;
 typedef struct Palisade__Wire__Sampling Palisade__Wire__Sampling;
 typedef struct Palisade__Wire__Segment Palisade__Wire__Segment;
 typedef struct Palisade__Wire__MicroBatch Palisade__Wire__MicroBatch;
@@ -38,11 +39,55 @@ typedef enum _Palisade__Wire__Finish {
   PALISADE__WIRE__FINISH__FINISH_NONE = 0,
   PALISADE__WIRE__FINISH__FINISH_STOP = 1,
   PALISADE__WIRE__FINISH__FINISH_LENGTH = 2,
-  PALISADE__WIRE__FINISH__FINISH_FAILED = 3
+  PALISADE__WIRE__FINISH__FINISH_FAILED = 3,
+  PALISADE__WIRE__FINISH__FINISH_REPETITION = 4
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(PALISADE__WIRE__FINISH)
 } Palisade__Wire__Finish;
+/*
+ * The form of the task's answers, and so the tokens that may be drawn.
+ */
+typedef enum _Palisade__Wire__Grammar {
+  PALISADE__WIRE__GRAMMAR__GRAMMAR_NONE = 0,
+  PALISADE__WIRE__GRAMMAR__GRAMMAR_DETECT = 1,
+  PALISADE__WIRE__GRAMMAR__GRAMMAR_SEGMENT = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(PALISADE__WIRE__GRAMMAR)
+} Palisade__Wire__Grammar;
 
 /* --- messages --- */
+
+/*
+ * Where a tokenizer has its coordinates: what grammar and repetition are judged by.
+ */
+struct  Palisade__Wire__CoordinateTokens
+{
+  ProtobufCMessage base;
+  /*
+   * The first of 1024 and of 128 ids in a row; segment ids may be missing.
+   */
+  uint32_t first_location;
+  uint32_t first_segment;
+  protobuf_c_boolean has_segments;
+  /*
+   * Tokens that part one box from the next.
+   */
+  size_t n_separators;
+  uint32_t *separators;
+  /*
+   * Tokens of nothing but a space.
+   */
+  size_t n_blanks;
+  uint32_t *blanks;
+  /*
+   * Tokens no answer may have, beside ids from vocabulary_count on.
+   */
+  size_t n_forbidden;
+  uint32_t *forbidden;
+  uint32_t vocabulary_count;
+};
+#define PALISADE__WIRE__COORDINATE_TOKENS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__coordinate_tokens__descriptor) \
+    , 0, 0, 0, 0,NULL, 0,NULL, 0,NULL, 0 }
+
 
 struct  Palisade__Wire__Sampling
 {
@@ -56,10 +101,13 @@ struct  Palisade__Wire__Sampling
   uint32_t *stop_token_ids;
   uint32_t logprob_count;
   protobuf_c_boolean wants_logprobs;
+  Palisade__Wire__Grammar grammar;
+  protobuf_c_boolean stops_repetition;
+  Palisade__Wire__CoordinateTokens *coordinates;
 };
 #define PALISADE__WIRE__SAMPLING__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__sampling__descriptor) \
-    , 0, 0, 0, 0, 0, 0,NULL, 0, 0 }
+    , 0, 0, 0, 0, 0, 0,NULL, 0, 0, PALISADE__WIRE__GRAMMAR__GRAMMAR_NONE, 0, NULL }
 
 
 /*
@@ -204,6 +252,25 @@ struct  Palisade__Wire__StageEnvelope
     , 0, PALISADE__WIRE__STAGE_ENVELOPE__BODY__NOT_SET, {0} }
 
 
+/* Palisade__Wire__CoordinateTokens methods */
+void   palisade__wire__coordinate_tokens__init
+                     (Palisade__Wire__CoordinateTokens         *message);
+size_t palisade__wire__coordinate_tokens__get_packed_size
+                     (const Palisade__Wire__CoordinateTokens   *message);
+size_t palisade__wire__coordinate_tokens__pack
+                     (const Palisade__Wire__CoordinateTokens   *message,
+                      uint8_t             *out);
+size_t palisade__wire__coordinate_tokens__pack_to_buffer
+                     (const Palisade__Wire__CoordinateTokens   *message,
+                      ProtobufCBuffer     *buffer);
+Palisade__Wire__CoordinateTokens *
+       palisade__wire__coordinate_tokens__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   palisade__wire__coordinate_tokens__free_unpacked
+                     (Palisade__Wire__CoordinateTokens *message,
+                      ProtobufCAllocator *allocator);
 /* Palisade__Wire__Sampling methods */
 void   palisade__wire__sampling__init
                      (Palisade__Wire__Sampling         *message);
@@ -358,6 +425,9 @@ void   palisade__wire__stage_envelope__free_unpacked
                       ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
+typedef void (*Palisade__Wire__CoordinateTokens_Closure)
+                 (const Palisade__Wire__CoordinateTokens *message,
+                  void *closure_data);
 typedef void (*Palisade__Wire__Sampling_Closure)
                  (const Palisade__Wire__Sampling *message,
                   void *closure_data);
@@ -390,6 +460,8 @@ typedef void (*Palisade__Wire__StageEnvelope_Closure)
 
 extern const ProtobufCEnumDescriptor    palisade__wire__phase__descriptor;
 extern const ProtobufCEnumDescriptor    palisade__wire__finish__descriptor;
+extern const ProtobufCEnumDescriptor    palisade__wire__grammar__descriptor;
+extern const ProtobufCMessageDescriptor palisade__wire__coordinate_tokens__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__sampling__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__segment__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__micro_batch__descriptor;
