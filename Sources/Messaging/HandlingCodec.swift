@@ -18,7 +18,8 @@ extension Handling {
     if let deadline {
       let (seconds, attoseconds) = deadline.components
       // Rounded up, so that a deadline never becomes none.
-      let milliseconds = seconds * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
+      let perMillisecond: Int64 = 1_000_000_000_000_000
+      let milliseconds = seconds * 1000 + (attoseconds + perMillisecond - 1) / perMillisecond
       wire.deadline_milliseconds = try Bounds.wire64(Int(milliseconds), "Handling.deadline")
     }
     return wire

@@ -81,24 +81,28 @@ public final class ModelSection {
   ///     hidden rows f32 of the section before; nil when a micro-batch of suffixes comes in at the
   ///     token embedding. Not modified.
   ///   - sequences: whose rows they are, in order; caches with room for the rows.
+  ///   - visionCache: rows of pictures seen before, of this section; nil computes all.
   ///   - observe: called after each block with its index and its rows, for tests.
   /// - Returns: hidden rows for the next section, or logits `[sequences, V]`.
   public func forward(
-    _ input: Tensor?, sequences: [SequenceRows],
+    _ input: Tensor?, sequences: [SequenceRows], visionCache: VisionCache? = nil,
     observe: ((_ block: Int, _ rows: Tensor) -> Void)? = nil
   ) -> Tensor {
     // Layers add to the residual stream in place: never in memory that came from elsewhere.
     var x = input.map { takesPixels ? $0 : $0.copied() } ?? Tensor(shape: [0, config.text.width])
     let positions = self.positions(of: sequences)
     // Suffixes have no vision rows: they enter at the token embedding.
-    let hasPictures = sequences.contains { $0.part != .suffix && $0.part != .prefix(imageCount: 0) }
-    for (offset, part) in parts.enumerated() {
+    let pictureCount = sequences.reduce(0) { $0 + $1.imageCount }
+    if let visionCache, pictureCount > 0, visionPartCount > 0 {
+      x = visionCache.rows(of: x, pictureCount: pictureCount) { visionRows($0, observe: observe) }
+    } else if pictureCount > 0 {
+      x = visionRows(x, observe: observe)
+    }
+    for (offset, part) in parts.enumerated().dropFirst(visionPartCount) {
       switch part {
-      case .patches(let embed): if hasPictures { x = embed(x) }
-      case .vision(let layer): if hasPictures { layer(x) }
-      case .projector(let project): if hasPictures { x = project(x) }
+      case .patches, .vision, .projector: continue
       case .tokens(let embed):
-        x = embed(images: hasPictures ? x : nil, sequences: sequences)
+        x = embed(images: pictureCount > 0 ? x : nil, sequences: sequences)
       case .decoder(let layer, let cacheIndex):
         layer(x, sequences: sequences, positions: positions, cacheIndex: cacheIndex)
       case .head(let head): x = head(x, sequences: sequences)
@@ -107,6 +111,28 @@ public final class ModelSection {
     }
     for sequence in sequences { sequence.cache?.advance(by: sequence.rowCount) }
     return x
+  }
+
+  /// Computes the vision blocks: pixels or rows of whole pictures in, rows out.
+  private func visionRows(
+    _ input: Tensor, observe: ((_ block: Int, _ rows: Tensor) -> Void)?
+  ) -> Tensor {
+    var x = input
+    for (offset, part) in parts.prefix(visionPartCount).enumerated() {
+      switch part {
+      case .patches(let embed): x = embed(x)
+      case .vision(let layer): layer(x)
+      case .projector(let project): x = project(x)
+      case .tokens, .decoder, .head: continue
+      }
+      observe?(blocks.lowerBound + offset, x)
+    }
+    return x
+  }
+
+  /// How many of the section's blocks, its first ones, work on pictures alone.
+  public var visionPartCount: Int {
+    max(0, min(config.tokenEmbeddingIndex, blocks.upperBound) - blocks.lowerBound)
   }
 
   /// 1-based positions of all rows behind the token embedding; empty without decoder layers.

@@ -20,6 +20,11 @@ public struct SequenceRows {
   /// This request's keys and values; nil in a section without decoder layers.
   public let cache: KVCache?
 
+  /// Pictures in front of the text; none in a suffix.
+  public var imageCount: Int {
+    if case .prefix(let count) = part { count } else { 0 }
+  }
+
   /// Rows of a request whose text tokens are known here.
   public init(_ part: Part, tokenIDs: [Int32], rowCount: Int, cache: KVCache?) {
     self.part = part

@@ -7,6 +7,12 @@ struct HeadState {
   private struct Sampled {
     let sampling: Sampling
     var count = 0
+    var form: AnswerForm?
+
+    init(_ sampling: Sampling) {
+      self.sampling = sampling
+      form = AnswerForm(sampling)
+    }
   }
   private var requests: [UInt64: Sampled] = [:]
 
@@ -22,7 +28,7 @@ struct HeadState {
   mutating func sample(_ logits: Tensor, batch: MicroBatch) -> TokenBatch {
     var results: [TokenResult] = []
     for (row, segment) in batch.segments.enumerated() {
-      if let sampling = segment.sampling { requests[segment.request] = Sampled(sampling: sampling) }
+      if let sampling = segment.sampling { requests[segment.request] = Sampled(sampling) }
       guard var state = requests[segment.request] else {
         let failure = Failure(code: "internal", message: "the last stage doesn't know the request")
         results.append(
@@ -30,11 +36,15 @@ struct HeadState {
             request: segment.request, index: 0, tokenID: 0, finish: .failed, failure: failure))
         continue
       }
-      let token = Sampler.sample(
-        logits.rows(row..<row + 1), index: state.count, SamplingParameters(state.sampling))
+      let ofRow = logits.rows(row..<row + 1)
+      state.form?.mask(ofRow)
+      let token = Sampler.sample(ofRow, index: state.count, SamplingParameters(state.sampling))
       let index = state.count
       state.count += 1
-      let finish = Self.finish(token.chosen.tokenID, count: state.count, state.sampling)
+      let isRound = state.form?.advance(token.chosen.tokenID) ?? false
+      let finish =
+        Self.finish(token.chosen.tokenID, count: state.count, state.sampling)
+        ?? (isRound ? .repetition : nil)
       requests[segment.request] = finish == nil ? state : nil
       results.append(
         TokenResult(

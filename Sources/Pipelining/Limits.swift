@@ -17,6 +17,9 @@ public struct Limits: Sendable, Equatable {
   /// Rows of one prefill micro-batch: 4 requests of 272 tokens, enough for a product to run at
   /// its best rate (shared/peers.md), little enough that other stages needn't wait long.
   public var prefillRows = 1088
+  /// Bytes of pictures and their rows that a vision stage keeps ("encode once, ask many"): at 224 px
+  /// a picture of the 3B takes 2.2 MB, so 120 pictures; at 896 px 36 MB, so 7.
+  public var visionCacheByteCount = 256 << 20
   /// Submissions and commands between a caller and the engine's thread.
   public var mailbox = 1024
   /// KV caches one stage holds before it refuses; twice the requests in flight, because released

@@ -29,6 +29,8 @@ public final class StageExecutor {
   private var decodeGroups: DecodeGroups?
   private var head: HeadState?
   private var lastWasDecode = false
+  /// Rows of pictures seen before; nil where no vision blocks are.
+  public let visionCache: VisionCache?
 
   /// Makes the executor of stage `stage` of `plan`.
   public init(
@@ -42,6 +44,9 @@ public final class StageExecutor {
       decodeGroups = DecodeGroups(epoch: epoch, stage: stage, stageCount: plan.decodeStageCount)
     }
     if section.givesLogits { head = HeadState() }
+    visionCache =
+      section.visionPartCount > 0
+      ? VisionCache(byteCountMaximum: limits.visionCacheByteCount) : nil
   }
 
   /// Takes a message in; one of another epoch is late and is dropped.
@@ -81,7 +86,8 @@ public final class StageExecutor {
     do throws(Failure) {
       try MicroBatchCheck(section: section, limits: limits).check(batch)
       let sequences = try makeSequences(batch)
-      let rows = section.forward(batch.tensor, sequences: sequences)
+      let rows = section.forward(
+        batch.tensor, sequences: sequences, visionCache: visionCache)
       if let tokens = head?.sample(rows, batch: batch) { return [.tokens(tokens)] }
       return forwarded(batch, tensor: rows)
     } catch {

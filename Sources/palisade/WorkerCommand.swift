@@ -24,11 +24,16 @@ struct WorkerCommand: ParsableCommand {
   var model: String?
   @Option(help: "Threads for the arithmetic.")
   var threads: Int = ProcessInfo.processInfo.activeProcessorCount
+  @Option(help: "Megabytes for rows of pictures seen before, in a stage with the vision tower.")
+  var visionCache: Int = Limits().visionCacheByteCount >> 20
   @Option(help: "Seconds to wait for a coordinator that isn't there yet.")
   var wait: Int = 60
 
   func validate() throws {
     guard (1...64).contains(threads) else { throw ValidationError("--threads takes 1 to 64") }
+    guard (0...1 << 20).contains(visionCache) else {
+      throw ValidationError("--vision-cache takes 0 to \(1 << 20) megabytes")
+    }
     guard (1...86400).contains(wait) else { throw ValidationError("--wait takes 1 to 86400") }
   }
 
@@ -36,9 +41,10 @@ struct WorkerCommand: ParsableCommand {
     let stop = StopBox()
     Interruption.install { _ in stop.stop() }
     Kernels.threadCount = threads
-    let configuration = WorkerConfiguration(
+    var configuration = WorkerConfiguration(
       coordinatorEndpoint: coordinator, dataEndpoint: data, name: name, modelDirectory: model,
       threadCount: threads, patienceMilliseconds: wait * 1000, softwareVersion: Palisade.version)
+    configuration.limits.visionCacheByteCount = visionCache << 20
     let worker = try Worker(configuration) { Terminal.note("worker \(name): \(Self.text($0))") }
     stop.set(worker.stopHandle)
     try worker.run()
