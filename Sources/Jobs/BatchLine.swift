@@ -7,12 +7,15 @@ enum ImageSource: Sendable, Equatable {
   case base64(String)
   /// A file's path, absolute or relative to the batch file's folder.
   case file(String)
+  /// An http or https address.
+  case remote(String)
 
   /// Reads what stands in `image_url.url` or `image`.
   init(_ text: String) throws(Failure) {
     let scheme = text.prefix { $0 != ":" }.lowercased()
     switch scheme {
-    case "http", "https", "ftp", "s3", "gs":
+    case "http", "https": self = .remote(text)
+    case "ftp", "s3", "gs":
       throw Failure(
         code: "remote_image",
         message: "\(scheme):// pictures are not fetched; download the picture, and give its path "
@@ -63,6 +66,8 @@ struct BatchRequest: Sendable, Equatable {
   var maximumTokens: Int?
   /// The model the line names, reported back; whatever it is, the loaded model answers.
   var model: String?
+  /// The answer ends before the first of these.
+  var stopTexts: [String] = []
 
   func defaulting(maximumTokens: Int) -> BatchRequest {
     var request = self
@@ -163,6 +168,7 @@ private struct LineFile: Decodable {
           throw Failure(
             code: "invalid_url", message: "only /v1/chat/completions is served in a batch")
         }
+        try ChatBody.refuseInBatch(try fields.superDecoder(forKey: .body))
         return try fields.decode(ChatBody.self, forKey: .body).request
       }
       if isShort { return try ShortLine(from: decoder).request }
@@ -188,7 +194,7 @@ extension Result where Success == BatchRequest, Failure == Messaging.Failure {
 
 extension Error {
   /// A decoding error in words, with the path to the value.
-  var jsonReason: String {
+  public var jsonReason: String {
     guard let error = self as? DecodingError else { return "it cannot be read" }
     func place(_ path: [any CodingKey]) -> String {
       let text = path.reduce("") { text, key in

@@ -4,11 +4,12 @@ import Messaging
 ///
 /// PaliGemma has no chat template: the text of the last user message is the prompt (several text parts
 /// are joined by a space), and the pictures of all user messages stand in front of it in order. What
-/// system and assistant messages say is not shown to the model. Fields that would change the answer and
-/// cannot be honoured are refused; any others are ignored.
+/// system and assistant messages say is not shown to the model. With a `task` the text becomes what the
+/// task is about. Fields that would change the answer and cannot be honoured are refused; any others are
+/// ignored.
 struct ChatBody: Decodable {
   private enum Key: String, CodingKey, CaseIterable {
-    case messages, model, n, stream, stop, tools, functions
+    case messages, model, tools, functions
     case responseFormat = "response_format"
   }
 
@@ -22,29 +23,23 @@ struct ChatBody: Decodable {
     guard let last = asked.last else {
       throw Failure(code: "missing_prompt", message: "there is no message of role user; add one")
     }
-    guard !last.texts.isEmpty else {
-      throw Failure(
-        code: "missing_prompt", message: "the last user message has no text; add a text part")
-    }
-    let sampling = try SamplingFields(from: decoder)
+    let task = try TaskFields(from: decoder)
+    let prompt = try task.prompt(last.texts.joined(separator: " "))
+    let fieldsOfSampling = try SamplingFields(from: decoder)
+    var sampling = fieldsOfSampling.sampling
+    sampling.grammar = try task.grammar(of: prompt)
     request = BatchRequest(
       images: try asked.flatMap(\.urls).map(ImageSource.init),
-      prompt: last.texts.joined(separator: " "),
-      sampling: sampling.sampling, maximumTokens: sampling.maximumTokens,
-      model: try fields.decodeIfPresent(String.self, forKey: .model))
+      prompt: prompt, sampling: sampling, maximumTokens: fieldsOfSampling.maximumTokens,
+      model: try fields.decodeIfPresent(String.self, forKey: .model),
+      stopTexts: fieldsOfSampling.stopTexts)
   }
 
   private static func refuseUnsupported(_ fields: KeyedDecodingContainer<Key>) throws {
     func refuse(_ what: String) -> Failure {
       Failure(code: "unsupported_parameter", message: what)
     }
-    if let n = try fields.decodeIfPresent(Int.self, forKey: .n), n != 1 {
-      throw refuse("n is \(n); one answer a line, so write n lines with seeds of their own")
-    }
-    if try fields.decodeIfPresent(Bool.self, forKey: .stream) == true {
-      throw refuse("a batch cannot stream; leave stream out")
-    }
-    for key in [Key.stop, .tools, .functions] where fields.contains(key) {
+    for key in [Key.tools, .functions] where fields.contains(key) {
       if try !fields.decodeNil(forKey: key) {
         throw refuse("\(key.rawValue) is not supported; leave it out")
       }
@@ -54,6 +49,19 @@ struct ChatBody: Decodable {
     {
       throw refuse("response_format \(format.type) is not supported; PaliGemma answers in text")
     }
+  }
+
+  /// Refuses what only makes sense for one answer at a time.
+  static func refuseInBatch(_ decoder: any Decoder) throws {
+    let options = try AnswerOptions(from: decoder)
+    func refuse(_ what: String) -> Failure {
+      Failure(code: "unsupported_parameter", message: what)
+    }
+    guard options.choiceCount == 1 else {
+      throw refuse(
+        "n is \(options.choiceCount); one answer a line, so write n lines with seeds of their own")
+    }
+    guard !options.isStreaming else { throw refuse("a batch cannot stream; leave stream out") }
   }
 
   private struct Format: Decodable { let type: String }

@@ -41,6 +41,30 @@ extension EncodedImage {
   }
 }
 
+extension EncodedImage {
+  /// Reads what stands in a `data:` URI.
+  ///
+  /// - Throws: `invalid_image` or `image_too_large`.
+  init(base64 text: String, name: String, byteCountMaximum: Int) throws(Failure) {
+    // Before it is decoded: three bytes of four characters.
+    guard text.utf8.count / 4 * 3 <= byteCountMaximum + 3 else { throw Self.tooLarge(name) }
+    guard let data = Data(base64Encoded: text), !data.isEmpty else {
+      throw Failure(
+        code: "invalid_image", message: "\(name): the data: URI is empty or broken base64")
+    }
+    guard data.count <= byteCountMaximum else { throw Self.tooLarge(name) }
+    self.init(name: name, bytes: Array(data))
+  }
+
+  /// What a request gets whose pictures are too large together.
+  static func tooLarge(_ name: String) -> Failure {
+    Failure(
+      code: "image_too_large",
+      message: "\(name): all pictures of a request may have "
+        + "\(JobLimits.requestImageByteCount) bytes together; scale them down")
+  }
+}
+
 extension BatchRequest {
   /// Loads all pictures, within the bytes that one request may have.
   ///
@@ -48,11 +72,7 @@ extension BatchRequest {
   /// - Returns: the pictures in order.
   /// - Throws: a failure that names the picture.
   func loadImages(folder: URL) throws(Failure) -> [EncodedImage] {
-    guard images.count <= MessageLimits.imageCount else {
-      throw Failure(
-        code: "too_many_images",
-        message: "\(images.count) pictures; send at most \(MessageLimits.imageCount)")
-    }
+    try Self.checkCount(images)
     var loaded: [EncodedImage] = []
     var left = JobLimits.requestImageByteCount
     for (index, source) in images.enumerated() {
@@ -63,21 +83,24 @@ extension BatchRequest {
         image = try EncodedImage(path: url.path(percentEncoded: false), byteCountMaximum: left)
       case .base64(let text):
         let name = "picture \(index + 1)"
-        guard let data = Data(base64Encoded: text), !data.isEmpty else {
-          throw Failure(
-            code: "invalid_image", message: "\(name): the data: URI is empty or broken base64")
-        }
-        guard data.count <= left else {
-          throw Failure(
-            code: "image_too_large",
-            message: "\(name): all pictures of a request may have "
-              + "\(JobLimits.requestImageByteCount) bytes together; scale them down")
-        }
-        image = EncodedImage(name: name, bytes: Array(data))
+        image = try EncodedImage(base64: text, name: name, byteCountMaximum: left)
+      case .remote(let url):
+        throw Failure(
+          code: "remote_image",
+          message: "\(url.prefix(200)) is not fetched; download it, and give its path or a data: URI")
       }
       left -= image.content.byteCount
       loaded.append(image)
     }
     return loaded
+  }
+
+  /// Refuses more pictures than a request may have.
+  static func checkCount(_ images: [ImageSource]) throws(Failure) {
+    guard images.count <= MessageLimits.imageCount else {
+      throw Failure(
+        code: "too_many_images",
+        message: "\(images.count) pictures; send at most \(MessageLimits.imageCount)")
+    }
   }
 }

@@ -4,6 +4,8 @@ import Foundation
 public indirect enum JSONText: Sendable {
   /// null
   case null
+  /// true or false.
+  case bool(Bool)
   /// A whole number.
   case integer(Int)
   /// A number with so many decimals, trailing zeros left out but for one.
@@ -25,6 +27,7 @@ public indirect enum JSONText: Sendable {
   private func write(to text: inout String) {
     switch self {
     case .null: text += "null"
+    case .bool(let value): text += value ? "true" : "false"
     case .integer(let value): text += String(value)
     case .decimal(let value, let places): text += Self.number(value, places)
     case .string(let value): Self.write(value, to: &text)

@@ -6,7 +6,7 @@ struct SamplingFields: Decodable {
   private enum Key: String, CodingKey {
     case maxTokens = "max_tokens"
     case maxCompletionTokens = "max_completion_tokens"
-    case temperature, seed, logprobs
+    case temperature, seed, logprobs, stop
     case topP = "top_p"
     case topK = "top_k"
     case topLogprobs = "top_logprobs"
@@ -14,6 +14,11 @@ struct SamplingFields: Decodable {
 
   let sampling: Sampling
   let maximumTokens: Int?
+  /// The answer ends before the first of these.
+  let stopTexts: [String]
+
+  /// `stop` texts of one request, as OpenAI has them, and bytes of each: more than an end needs.
+  static let (stopTextCount, stopTextByteCount) = (4, 256)
 
   /// Greedy where the line says nothing: answers about pictures have one right form.
   init(from decoder: any Decoder) throws {
@@ -31,7 +36,15 @@ struct SamplingFields: Decodable {
     sampling.wantsLogprobs = isWanted
     sampling.logprobCount = count
     self.sampling = sampling
+    stopTexts = try Self.stopTexts(fields)
     try check()
+  }
+
+  /// `stop` is a text, or a list of texts.
+  private static func stopTexts(_ fields: KeyedDecodingContainer<Key>) throws -> [String] {
+    guard fields.contains(.stop), try !fields.decodeNil(forKey: .stop) else { return [] }
+    if let text = try? fields.decode(String.self, forKey: .stop) { return text.isEmpty ? [] : [text] }
+    return try fields.decode([String].self, forKey: .stop).filter { !$0.isEmpty }
   }
 
   /// A negative seed, which OpenAI allows, is taken by its bits.
@@ -67,6 +80,12 @@ struct SamplingFields: Decodable {
     guard (1...MessageLimits.tokenCount).contains(maximumTokens ?? 1) else {
       throw refuse("max_tokens must be 1 to \(MessageLimits.tokenCount)")
     }
+    guard stopTexts.count <= Self.stopTextCount,
+      stopTexts.allSatisfy({ $0.utf8.count <= Self.stopTextByteCount })
+    else {
+      throw refuse(
+        "stop may have \(Self.stopTextCount) texts of \(Self.stopTextByteCount) bytes each")
+    }
     guard sampling.temperature.isFinite, sampling.temperature >= 0 else {
       throw refuse("temperature must be 0 (greedy) or more")
     }
@@ -92,17 +111,19 @@ struct ShortLine: Decodable {
 
   init(from decoder: any Decoder) throws {
     let fields = try decoder.container(keyedBy: Key.self)
-    guard let prompt = try fields.decodeIfPresent(String.self, forKey: .prompt) else {
-      throw Failure(code: "missing_prompt", message: "the line has no prompt; add one")
-    }
+    let task = try TaskFields(from: decoder)
+    let prompt = try task.prompt(try fields.decodeIfPresent(String.self, forKey: .prompt) ?? "")
     let one = try fields.decodeIfPresent(String.self, forKey: .image)
     let several = try fields.decodeIfPresent([String].self, forKey: .images)
     guard one == nil || several == nil else {
       throw Failure(code: "invalid_request", message: "give image or images, not both")
     }
     let fieldsOfSampling = try SamplingFields(from: decoder)
+    var sampling = fieldsOfSampling.sampling
+    sampling.grammar = try task.grammar(of: prompt)
     request = BatchRequest(
       images: try (one.map { [$0] } ?? several ?? []).map(ImageSource.init), prompt: prompt,
-      sampling: fieldsOfSampling.sampling, maximumTokens: fieldsOfSampling.maximumTokens)
+      sampling: sampling, maximumTokens: fieldsOfSampling.maximumTokens,
+      stopTexts: fieldsOfSampling.stopTexts)
   }
 }

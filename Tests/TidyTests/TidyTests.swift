@@ -14,14 +14,26 @@ import Testing
     "PaliGemma": ["CKernels", "Checkpoints", "Tensors"],
     "Messaging": ["CWire", "CZeroMQ", "Tensors"],
     "Pipelining": ["Checkpoints", "Messaging", "PaliGemma", "Tensors"],
-    "Jobs": ["Imaging", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization"],
+    "Jobs": [
+      "Imaging", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization",
+      "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOPosix",
+    ],
+    "HTTPAPI": [
+      "Imaging", "Jobs", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization",
+      "Crypto", "HTTPTypes", "Hummingbird", "HummingbirdTLS", "Logging", "NIOCore",
+      "NIOHTTPTypes", "NIOPosix", "NIOSSL", "ServiceLifecycle",
+    ],
     "palisade": [
       "Tensors", "Checkpoints", "Imaging", "Tokenization", "PaliGemma", "Messaging", "Pipelining",
-      "Jobs", "ArgumentParser", "Yams",
+      "Jobs", "HTTPAPI", "ArgumentParser", "Logging", "Yams",
     ],
   ]
   /// Packages of others; only targets that name them above may import them.
-  static let foreign: Set = ["ArgumentParser", "Yams"]
+  static let foreign: Set = [
+    "ArgumentParser", "AsyncHTTPClient", "Crypto", "HTTPTypes", "Hummingbird", "HummingbirdTLS",
+    "Logging", "NIOCore", "NIOHTTP1", "NIOHTTPTypes", "NIOPosix", "NIOSSL", "ServiceLifecycle",
+    "Yams",
+  ]
   /// Targets whose tests stand elsewhere, with the reason.
   static let testedElsewhere = [
     "CKernels": "KernelsTests",  // every table against the scalar one
