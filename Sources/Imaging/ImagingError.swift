@@ -16,6 +16,8 @@ public struct ImagingError: Error, Sendable, Equatable, CustomStringConvertible 
     case tooManyPixels = "too_many_pixels"
     /// A size without pixels, or one that does not match its bytes.
     case invalidSize = "invalid_size"
+    /// Run lengths that are no mask of the size they come with.
+    case invalidMask = "invalid_mask"
     /// The machine has no memory left for this picture.
     case outOfMemory = "out_of_memory"
   }
@@ -35,6 +37,7 @@ public struct ImagingError: Error, Sendable, Equatable, CustomStringConvertible 
     case .corrupt: "save the picture anew from its source and send that"
     case .tooManyPixels: "scale the picture down; the model sees at most 896 x 896 pixels"
     case .invalidSize: "give a size of at least 1 x 1 pixels that matches the bytes"
+    case .invalidMask: "give COCO's run lengths of all pixels, column by column, and their size"
     case .outOfMemory: "send fewer or smaller pictures at once, or add memory"
     }
   }

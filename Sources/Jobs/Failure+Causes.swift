@@ -15,7 +15,7 @@ extension Failure {
       case .unsupportedFormat: "unsupported_image"
       case .tooLarge, .tooManyPixels: "image_too_large"
       case .outOfMemory: "out_of_memory"
-      case .empty, .truncated, .corrupt, .invalidSize: "invalid_image"
+      case .empty, .truncated, .corrupt, .invalidSize, .invalidMask: "invalid_image"
       }
     self.init(code: code, message: "\(name): \(error.message); \(error.remedy)")
   }

@@ -31,6 +31,45 @@ struct ResizingCase: Decodable, CustomTestStringConvertible {
   static let all: [ResizingCase] = load("resizing")
 }
 
+struct MaskCase: Decodable, CustomTestStringConvertible {
+  let kind: String
+  let width: Int
+  let height: Int
+  let seed: UInt64
+  let counts: String
+  let area: Int
+  let other: String
+  let iou: Double
+  var testDescription: String { "\(kind) \(width) x \(height), seed \(seed)" }
+
+  static let all: [MaskCase] = load("masks")
+
+  /// `[height, width]`, as `masks.py` makes them.
+  var bits: [Bool] {
+    var generator = SplitMix64(state: seed)
+    func draw() -> Int { Int(generator.next() >> 56) }
+    switch kind {
+    case "empty": return [Bool](repeating: false, count: width * height)
+    case "full": return [Bool](repeating: true, count: width * height)
+    case "noise": return (0..<(width * height)).map { _ in draw() > 127 }
+    default: break
+    }
+    let discs = (0..<4).map { _ in
+      let (middleX, middleY) = (draw() * width, draw() * height)
+      let radius = draw() * min(width, height) / 2
+      return (x: middleX, y: middleY, square: radius * radius)
+    }
+    return (0..<height).flatMap { y in
+      (0..<width).map { x in
+        discs.contains { disc in
+          let (dx, dy) = (x * 256 - disc.x, y * 256 - disc.y)
+          return dx * dx + dy * dy < disc.square
+        }
+      }
+    }
+  }
+}
+
 private struct Goldens<Case: Decodable>: Decodable {
   let cases: [Case]
 }
