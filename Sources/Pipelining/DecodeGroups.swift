@@ -34,6 +34,9 @@ struct DecodeGroups {
   /// Whether there is a decode step, or a release, to send.
   var hasTokens: Bool { !returned.isEmpty || !finished.isEmpty }
 
+  /// Tokens that wait for a decode step.
+  var waitingCount: Int { returned.count }
+
   /// Takes note of the requests of a prefill that passes here.
   mutating func admit(_ batch: MicroBatch) {
     for segment in batch.segments {
