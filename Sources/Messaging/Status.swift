@@ -36,6 +36,12 @@ public struct StageStatus: Sendable, Equatable {
   public var silenceMilliseconds = 0
   /// Of the exchange that its clock is aligned by: spans are right to half of it.
   public var roundTripNanoseconds: UInt64 = 0
+  /// Micro-batches computed.
+  public var microBatches: UInt64 { counters.microBatches }
+  /// Bytes received from stages.
+  public var receivedBytes: UInt64 { counters.receivedBytes }
+  /// Bytes sent to stages.
+  public var sentBytes: UInt64 { counters.sentBytes }
   /// Makes a row without measurements.
   public init(
     name: String,

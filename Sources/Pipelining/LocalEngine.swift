@@ -88,7 +88,7 @@ public final class LocalEngine: Engine {
       var stages = self
       var poller = Poller()
       _ = poller.add(fileDescriptor: submissions.mailbox.wakeup)
-      submissions.telemetry.publish(base, epoch: 1, inFlight: 0)
+      submissions.telemetry.publish(stages.base, epoch: 1, inFlight: 0)
       while stages.take(submissions) {
         while let batch = stages.scheduler.nextMicroBatch() {
           stages.executors[0].receive(.microBatch(batch))

@@ -13,18 +13,18 @@ public struct StatusClient: ~Copyable {
     options.identity = Endpoints.clientIdentity()
     options.isImmediate = false
     options.lingerMilliseconds = 0
-    socket = try Socket(.dealer, in: context, options: options)
+    let socket = try Socket(.dealer, in: context, options: options)
     try socket.connect(endpoint)
+    self.socket = socket
   }
 
   /// Asks for the state of the pipeline.
   ///
   /// - Returns: nil when no answer came in `milliseconds`.
   public func status(milliseconds: Int) throws(MessagingError) -> Status? {
-    let answer = try ask(.status, milliseconds: milliseconds) { message in
+    try ask(.status, milliseconds: milliseconds) { message in
       if case .status(let status) = message { status } else { nil }
     }
-    return answer
   }
 
   /// Asks what the stages computed lately: at most `spanCount` spans.

@@ -1,5 +1,6 @@
 import Messaging
 import Synchronization
+import Tensors
 
 /// The way from callers into an engine's thread and back: a bounded mailbox in, one continuation
 /// per request out.
