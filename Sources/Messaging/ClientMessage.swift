@@ -6,6 +6,8 @@ public enum ClientMessage: Sendable, Equatable {
   case cancel(tag: UInt64)
   /// How are you?
   case status
+  /// What did the stages compute lately? At most so many spans.
+  case trace(spanCount: Int)
 }
 
 /// What the coordinator answers.
@@ -14,6 +16,8 @@ public enum ServerMessage: Sendable, Equatable {
   case reply(Reply)
   /// The state of the pipeline.
   case status(Status)
+  /// What the stages computed lately.
+  case trace(Trace)
 }
 
 /// One prompt with its images.

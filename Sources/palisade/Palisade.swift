@@ -18,6 +18,7 @@ struct Palisade: AsyncParsableCommand {
     version: version,
     subcommands: [
       RunCommand.self, BatchCommand.self, ServeCommand.self, WorkerCommand.self,
-      StatusCommand.self, CheckpointCommand.self, DoctorCommand.self,
+      StatusCommand.self, TopCommand.self, TraceCommand.self, CheckpointCommand.self,
+      DoctorCommand.self,
     ])
 }
