@@ -26,7 +26,8 @@ public final class ModelSection {
 
   /// Maps and converts the weights of `blocks`, and no others.
   ///
-  /// Products are computed in `precision`; embeddings, norms and attention always in f32.
+  /// Products are computed in `precision`, which must be the checkpoint's own where that is
+  /// quantised (`Checkpoint.storedPrecision`); embeddings, norms and attention always in f32.
   ///
   /// - Precondition: `blocks` is not empty and within `config.blocks`.
   public init(
@@ -37,6 +38,7 @@ public final class ModelSection {
   {
     self.config = config
     self.blocks = blocks
+    try checkpoint.requirePrecision(precision)
     let names = WeightNames(checkpoint: checkpoint, precision: precision)
     let firstLayer = config.decoderLayers(in: blocks).lowerBound
     var parts: [Part] = []
