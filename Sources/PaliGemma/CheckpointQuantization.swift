@@ -55,6 +55,7 @@ public struct CheckpointQuantization {
   /// - Parameters:
   ///   - directory: holds no checkpoint yet.
   ///   - progress: told the bytes written so far, and how many there will be.
+  /// - Throws: when the folder has a checkpoint or too little room, or writing fails.
   public func write(
     to directory: String, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   )

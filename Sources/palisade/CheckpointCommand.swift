@@ -7,7 +7,8 @@ import Tensors
 /// `palisade checkpoint`: looks at checkpoints and makes them.
 struct CheckpointCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "checkpoint", abstract: "Look into a checkpoint, quantise it, or make one of random weights.",
+    commandName: "checkpoint",
+    abstract: "Look into a checkpoint, quantise it, or make one of random weights.",
     subcommands: [InspectCommand.self, QuantizeCommand.self, SynthesizeCommand.self])
 }
 

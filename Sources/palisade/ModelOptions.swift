@@ -12,7 +12,9 @@ struct LocalOptions: ParsableArguments {
   var stages: Int?
   @Option(help: "Threads for the arithmetic (default: all cores).")
   var threads: Int?
-  @Option(help: "Precision of the arithmetic (default: the checkpoint's own, f32 where it is not quantised).")
+  @Option(
+    help:
+      "Precision of the arithmetic (default: the checkpoint's own; f32 where it isn't quantised).")
   var precision: Precision?
 
   /// Whether nothing was asked for.
