@@ -99,7 +99,7 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
     if let model {
       return try await LocalModel.service(
         directory: model, stages: local.stages ?? 1, threads: local.threads,
-        precision: local.precision ?? .f32)
+        precision: local.precision)
     }
     let endpoint =
       try coordinator ?? cluster.map { try ClusterFile(path: $0).coordinator }

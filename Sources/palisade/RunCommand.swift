@@ -66,7 +66,7 @@ struct RunCommand: AsyncParsableCommand {
     let folder = try annotate.map { try AnnotationFolder(path: $0) }
     let service = try await LocalModel.service(
       directory: model, stages: local.stages ?? 1, threads: local.threads,
-      precision: local.precision ?? .f32)
+      precision: local.precision)
     let groups = together ? [image] : image.map { [$0] }
     var failureCount = 0
     for await (number, paths, outcome) in answers(to: groups, from: service) {

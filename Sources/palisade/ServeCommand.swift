@@ -28,7 +28,7 @@ struct ServeCommand: AsyncParsableCommand {
   var endpoint: String?
   @Option(help: "Write the endpoint, with the real port, to this file once listening.")
   var endpointFile: String?
-  @Option(help: "Precision of the arithmetic (default: the cluster file's, else f32).")
+  @Option(help: "Precision of the arithmetic (default: the cluster file's, else the checkpoint's).")
   var precision: Precision?
 
   static let defaultEndpoint = "tcp://127.0.0.1:7400"
@@ -54,8 +54,8 @@ struct ServeCommand: AsyncParsableCommand {
     let config = try ModelConfig(directory: absolute)
     let tokenizer = try Tokenizer(folder: URL(filePath: absolute))
     // Before workers come and fail one by one: are all weights there, and do they fit?
-    let report = try CheckpointReport(
-      config: config, checkpoint: Checkpoint(directory: absolute))
+    let checkpoint = try Checkpoint(directory: absolute)
+    let report = CheckpointReport(config: config, checkpoint: checkpoint)
     guard report.isSound else {
       throw CommandFailure(
         "the weights in \(absolute) don't fit its config.json; "
@@ -66,7 +66,8 @@ struct ServeCommand: AsyncParsableCommand {
       Coordinator.Configuration(
         endpoint: endpoint ?? file?.coordinator ?? Self.defaultEndpoint,
         template: try template(file, config: config), modelDirectory: absolute,
-        precision: precision ?? file?.precision ?? .f32, limits: limits), config: config)
+        precision: try precision ?? file?.precision ?? checkpoint.storedPrecision() ?? .f32,
+        limits: limits), config: config)
     if let endpointFile {
       // Written whole or not at all: somebody may be watching for it.
       do {
