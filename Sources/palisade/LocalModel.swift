@@ -10,15 +10,18 @@ import Tokenization
 enum LocalModel {
   /// Loads the model in `directory`, cut into `stages` stages, and its tokenizer.
   static func service(
-    directory: String, stages: Int, threads: Int?, precision: Precision?
+    directory: String, stages: Int, threads: Int?, precision: Precision?,
+    maskDecoder: String? = nil
   ) async throws -> EngineAnswerService {
     try checkFolder(directory)
+    // Before the model, which takes its time.
+    let maskDecoder = try maskDecoder.map { try MaskDecoder(path: $0) }
     let folder = URL(filePath: directory)
     let tokenizer = try Tokenizer(folder: folder)
     let engine = try await makeLocalEngine(
       modelDirectory: folder.path(percentEncoded: false), stages: stages, threads: threads,
       precision: precision)
-    return EngineAnswerService(engine: engine, tokenizer: tokenizer)
+    return EngineAnswerService(engine: engine, tokenizer: tokenizer, maskDecoder: maskDecoder)
   }
 
   /// Says that there is no such folder before anything says which of its files is missing.

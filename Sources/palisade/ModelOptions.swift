@@ -16,9 +16,13 @@ struct LocalOptions: ParsableArguments {
     help:
       "Precision of the arithmetic (default: the checkpoint's own; f32 where it isn't quantised).")
   var precision: Precision?
+  @Option(help: "big_vision's vae-oid.npz: makes masks of <seg> tokens, else they stay code words.")
+  var maskDecoder: String?
 
   /// Whether nothing was asked for.
-  var isEmpty: Bool { stages == nil && threads == nil && precision == nil }
+  var isEmpty: Bool {
+    stages == nil && threads == nil && precision == nil && maskDecoder == nil
+  }
 
   func validate() throws {
     guard (1...256).contains(stages ?? 1) else { throw ValidationError("--stages takes 1 to 256") }

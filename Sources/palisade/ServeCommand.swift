@@ -30,6 +30,8 @@ struct ServeCommand: AsyncParsableCommand {
   var endpointFile: String?
   @Option(help: "Precision of the arithmetic (default: the cluster file's, else the checkpoint's).")
   var precision: Precision?
+  @Option(help: "big_vision's vae-oid.npz: makes masks of <seg> tokens, else they stay code words.")
+  var maskDecoder: String?
 
   static let defaultEndpoint = "tcp://127.0.0.1:7400"
 
@@ -53,6 +55,7 @@ struct ServeCommand: AsyncParsableCommand {
     let absolute = URL(filePath: directory).standardizedFileURL.path()
     let config = try ModelConfig(directory: absolute)
     let tokenizer = try Tokenizer(folder: URL(filePath: absolute))
+    let decoder = try maskDecoder.map { try MaskDecoder(path: $0) }
     // Before workers come and fail one by one: are all weights there, and do they fit?
     let checkpoint = try Checkpoint(directory: absolute)
     let report = CheckpointReport(config: config, checkpoint: checkpoint)
@@ -79,7 +82,8 @@ struct ServeCommand: AsyncParsableCommand {
     }
     let service = ClientService(
       coordinator: coordinator,
-      service: EngineAnswerService(engine: coordinator, tokenizer: tokenizer),
+      service: EngineAnswerService(
+        engine: coordinator, tokenizer: tokenizer, maskDecoder: decoder),
       requestCountMaximum: limits.requestsWaiting)
     await withTaskGroup(of: Void.self) { group in
       group.addTask { await service.run() }
