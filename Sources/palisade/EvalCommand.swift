@@ -10,9 +10,11 @@ struct EvalCommand: AsyncParsableCommand, Sendable {
     commandName: "eval",
     abstract: "Score answers against references.",
     discussion: """
-      A line is a batch's short line with a task and references:
-        {"custom_id": "1", "image": "a.jpg", "prompt": "count cats", "task": "count", "references": 2}
-      task       references                                   metrics
+      A line is a batch's line that also says how it is scored, and has references:
+        {"custom_id": "1", "image": "a.jpg", "prompt": "count cats", "score": "count", "references": 2}
+        {"custom_id": "2", "image": "a.jpg", "prompt": "cats", "task": "count", "references": 2}
+      (task makes the prompt, and says how to score where score doesn't.)
+      score      references                                   metrics
       vqa        texts, one an annotator                      VQAv2's accuracy
       exact      texts, each right                            exact
       chartqa    texts                                        relaxed accuracy (numbers within 5 %)
@@ -36,8 +38,8 @@ struct EvalCommand: AsyncParsableCommand, Sendable {
 
   @Argument(help: "The file of requests with references (JSONL).")
   var references: String
-  @Option(help: "The task of lines that name none: \(EvaluationTask.names).")
-  var task: EvaluationTask?
+  @Option(help: "How to score lines that say neither score nor task: \(ScoreRule.names).")
+  var score: ScoreRule?
   @Option(help: "Score this file, which `palisade batch` wrote, and ask nothing.")
   var answers: String?
   @Option(help: "Keep the answers in this file (default: they are removed).")
@@ -86,7 +88,7 @@ struct EvalCommand: AsyncParsableCommand, Sendable {
 
   private func scoreAll() async throws {
     // Before a model is loaded: what is wrong with the references is known at once.
-    let evaluation = try Evaluation(references: references, task: task)
+    let evaluation = try Evaluation(references: references, rule: score)
     let report: EvaluationReport
     if let answers {
       report = try evaluation.score(answers: answers)
@@ -133,7 +135,7 @@ struct EvalCommand: AsyncParsableCommand, Sendable {
 
   private func show(_ report: EvaluationReport) throws {
     var table = TextTable(
-      ["task", "lines", "metric", "value", "counted as wrong"], rightAligned: [1, 3, 4])
+      ["score", "lines", "metric", "value", "counted as wrong"], rightAligned: [1, 3, 4])
     for row in report.rows { table.add(row) }
     try Terminal.result(table.text)
     for note in report.notes { Terminal.note("eval: \(note)") }
@@ -147,4 +149,4 @@ struct EvalCommand: AsyncParsableCommand, Sendable {
   }
 }
 
-extension EvaluationTask: ExpressibleByArgument {}
+extension ScoreRule: ExpressibleByArgument {}

@@ -18,18 +18,18 @@ import Tokenization
     let folder = try TemporaryFolder()
     let all = try String(contentsOf: Self.demo.appending(path: "eval.jsonl"), encoding: .utf8)
       .split(separator: "\n")
-    // The first two of every task, and one whose picture isn't there.
+    // The first two of every rule, and one whose picture isn't there.
     var seen: [String: Int] = [:]
     var chosen = all.filter { line in
-      let task = EvaluationTask.allCases.first { line.contains(#""task": "\#($0.rawValue)""#) }
-      seen[task?.rawValue ?? "", default: 0] += 1
-      return seen[task?.rawValue ?? "", default: 0] <= 2
+      let rule = ScoreRule.allCases.first { line.contains(#""score": "\#($0.rawValue)""#) }
+      seen[rule?.rawValue ?? "", default: 0] += 1
+      return seen[rule?.rawValue ?? "", default: 0] <= 2
     }.map { $0.replacing("images/", with: Self.demo.appending(path: "images/").path()) }
     #expect(Set(seen.keys) == ["caption", "count", "detect", "ocr", "vqa"])
     chosen.append(
-      #"{"custom_id": "x", "image": "x.png", "prompt": "ocr", "task": "ocr", "references": "1"}"#)
+      #"{"custom_id": "x", "image": "x.png", "prompt": "ocr", "score": "ocr", "references": "1"}"#)
     let references = try folder.write(chosen.joined(separator: "\n"), "refs.jsonl")
-    let evaluation = try Evaluation(references: references, task: nil)
+    let evaluation = try Evaluation(references: references, rule: nil)
     #expect(evaluation.lineCounts.values.reduce(0, +) == 11)
 
     let model = Self.demo.appending(path: "model")
@@ -45,8 +45,8 @@ import Tokenization
 
     let report = try evaluation.score(answers: answers)
     let values = Dictionary(
-      uniqueKeysWithValues: report.tasks.flatMap { task in
-        task.metrics.map { ("\(task.task.rawValue) \($0.name)", $0.value ?? -1) }
+      uniqueKeysWithValues: report.rules.flatMap { rule in
+        rule.metrics.map { ("\(rule.rule.rawValue) \($0.name)", $0.value ?? -1) }
       })
     #expect(report.failures == ["image_not_found": 1])
     #expect(values["vqa VQA accuracy"] == 1)

@@ -17,7 +17,7 @@ import Testing
     try Data(Self.references.utf8).write(to: URL(filePath: references))
     try Data(#"{"custom_id": "1", "text": "2"}"#.utf8).write(to: URL(filePath: answers))
     let result = try await Program.run([
-      "eval", references, "--task", "count", "--answers", answers, "--output", output,
+      "eval", references, "--score", "count", "--answers", answers, "--output", output,
     ])
     #expect(result.status == 2, "\(result.errors)")
     #expect(result.output.contains("count      2  exact                0.5000                 1"))
@@ -31,7 +31,7 @@ import Testing
     let references = folder.appending(path: "refs.jsonl").path()
     try Data(Self.references.utf8).write(to: URL(filePath: references))
     let result = try await Program.run([
-      "eval", references, "--task", "detect", "--model", "/nowhere",
+      "eval", references, "--score", "detect", "--model", "/nowhere",
     ])
     #expect(result.status == 1)
     #expect(result.errors.contains("invalid_references"), "\(result.errors)")

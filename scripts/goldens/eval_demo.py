@@ -14,7 +14,7 @@ import sys
 from PIL import Image
 
 LOC = re.compile(r"<loc(\d{4})>")
-TASKS = {"caption": "caption", "detect": "detect", "count": "count", "answer": "vqa", "ocr": "ocr"}
+SCORES = {"caption": "caption", "detect": "detect", "count": "count", "answer": "vqa", "ocr": "ocr"}
 
 
 def boxes(text, width, height):
@@ -27,10 +27,10 @@ def boxes(text, width, height):
     return found
 
 
-def references(task, truth, picture):
-    if task == "count":
+def references(score, truth, picture):
+    if score == "count":
         return int(truth)
-    if task == "detect":
+    if score == "detect":
         with Image.open(picture) as image:
             return boxes(truth, *image.size)
     return [truth]
@@ -43,9 +43,9 @@ def main(folder):
     truths = {line["custom_id"]: line["expected"] for line in lines("expected.jsonl")}
     with (folder / "eval.jsonl").open("w") as output:
         for request in lines("batch.jsonl"):
-            task = TASKS[request["prompt"].split()[0]]
-            truth = references(task, truths[request["custom_id"]], folder / request["image"])
-            output.write(json.dumps(request | {"task": task, "references": truth}) + "\n")
+            score = SCORES[request["prompt"].split()[0]]
+            truth = references(score, truths[request["custom_id"]], folder / request["image"])
+            output.write(json.dumps(request | {"score": score, "references": truth}) + "\n")
 
 
 if __name__ == "__main__":

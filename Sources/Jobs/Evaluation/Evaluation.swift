@@ -9,16 +9,16 @@ import Messaging
 public struct Evaluation {
   /// Where the references are.
   public let path: String
-  /// Lines of each task.
-  public private(set) var lineCounts: [EvaluationTask: Int] = [:]
+  /// Lines of each rule.
+  public private(set) var lineCounts: [ScoreRule: Int] = [:]
 
   private struct Entry {
     let offset: Int
     let byteCount: Int32
-    let task: EvaluationTask
+    let rule: ScoreRule
     var isScored = false
   }
-  private let task: EvaluationTask?
+  private let rule: ScoreRule?
   private var entries: [Entry] = []
   private var places: [String: Int32] = [:]
 
@@ -26,12 +26,12 @@ public struct Evaluation {
   ///
   /// - Parameters:
   ///   - path: the file.
-  ///   - task: for lines that name none.
+  ///   - rule: how to score lines that don't say it.
   /// - Throws: `unreadable_file`, or `invalid_references` with the first wrong lines: a score over the
   ///   others would look like a score over all.
-  public init(references path: String, task: EvaluationTask?) throws(Failure) {
+  public init(references path: String, rule: ScoreRule?) throws(Failure) {
     self.path = path
-    self.task = task
+    self.rule = rule
     var problems: [String] = []
     var problemCount = 0
     var start = 0
@@ -39,7 +39,7 @@ public struct Evaluation {
     while let raw = try Self.next(&reader) {
       defer { start = raw.endOffset }
       do throws(Failure) {
-        let line = try EvaluationLine(raw.bytes, task: task)
+        let line = try EvaluationLine(raw.bytes, rule: rule)
         try add(line, offset: start, byteCount: raw.endOffset - start)
       } catch {
         guard error.code == "invalid_reference" else { throw error }
@@ -60,7 +60,7 @@ public struct Evaluation {
     guard !entries.isEmpty else {
       throw Failure(
         code: "invalid_references",
-        message: "\(path) has no lines; write custom_id, image, prompt, task and references")
+        message: "\(path) has no lines; write custom_id, image, prompt, score and references")
     }
   }
 
@@ -84,8 +84,8 @@ public struct Evaluation {
       throw Failure(
         code: "invalid_reference", message: "2 GiB of blank lines stand before it; remove them")
     }
-    entries.append(Entry(offset: offset, byteCount: byteCount, task: line.task))
-    lineCounts[line.task, default: 0] += 1
+    entries.append(Entry(offset: offset, byteCount: byteCount, rule: line.rule))
+    lineCounts[line.rule, default: 0] += 1
   }
 
   /// Scores a file of answers.
@@ -110,14 +110,14 @@ public struct Evaluation {
     private var entries: [Entry]
     private let evaluation: Evaluation
     private let file: FileHandle
-    private var scores: [EvaluationTask: TaskScore] = [:]
+    private var scores: [ScoreRule: RuleScore] = [:]
     private var failures: [Int: String] = [:]
     private var strangers: Set<String> = []
 
     init(evaluation: Evaluation) throws(Failure) {
       self.evaluation = evaluation
       entries = evaluation.entries
-      for task in evaluation.lineCounts.keys { scores[task] = TaskScore(task: task) }
+      for rule in evaluation.lineCounts.keys { scores[rule] = RuleScore(rule: rule) }
       do { file = try FileHandle(forReadingFrom: URL(filePath: evaluation.path)) } catch {
         throw Failure(
           code: "unreadable_file",
@@ -163,7 +163,7 @@ public struct Evaluation {
     ) throws(Failure) {
       let line = try reference(place)
       entries[place].isScored = said != nil
-      try scores[line.task]?.add(said, reference: line.reference, line: place)
+      try scores[line.rule]?.add(said, reference: line.reference, line: place)
     }
 
     private func reference(_ place: Int) throws(Failure) -> EvaluationLine {
@@ -173,8 +173,8 @@ public struct Evaluation {
         let bytes = Array(try file.read(upToCount: Int(entry.byteCount)) ?? Data())
         let isMarked = entry.offset == 0 && bytes.starts(with: [0xEF, 0xBB, 0xBF])
         let line = try EvaluationLine(
-          Array(bytes.dropFirst(isMarked ? 3 : 0)), task: evaluation.task)
-        if line.task == entry.task { return line }
+          Array(bytes.dropFirst(isMarked ? 3 : 0)), rule: evaluation.rule)
+        if line.rule == entry.rule { return line }
       } catch {}
       throw Failure(
         code: "references_changed",
@@ -182,24 +182,24 @@ public struct Evaluation {
     }
 
     mutating func finish() throws(Failure) -> EvaluationReport {
-      var (failed, missing): ([EvaluationTask: Int], [EvaluationTask: Int]) = ([:], [:])
+      var (failed, missing): ([ScoreRule: Int], [ScoreRule: Int]) = ([:], [:])
       for place in entries.indices where !entries[place].isScored {
         if failures[place] != nil {
-          failed[entries[place].task, default: 0] += 1
+          failed[entries[place].rule, default: 0] += 1
         } else {
-          missing[entries[place].task, default: 0] += 1
+          missing[entries[place].rule, default: 0] += 1
         }
         try score(place, nil)
       }
-      let tasks = EvaluationTask.allCases.compactMap { task in
-        scores[task].map { score in
-          TaskReport(
-            task: task, lineCount: evaluation.lineCounts[task] ?? 0, failedCount: failed[task] ?? 0,
-            missingCount: missing[task] ?? 0, metrics: score.metrics())
+      let rules = ScoreRule.allCases.compactMap { rule in
+        scores[rule].map { score in
+          RuleReport(
+            rule: rule, lineCount: evaluation.lineCounts[rule] ?? 0, failedCount: failed[rule] ?? 0,
+            missingCount: missing[rule] ?? 0, metrics: score.metrics())
         }
       }
       let codes = failures.values.reduce(into: [String: Int]()) { $0[$1, default: 0] += 1 }
-      return EvaluationReport(tasks: tasks, failures: codes, strangerCount: strangers.count)
+      return EvaluationReport(rules: rules, failures: codes, strangerCount: strangers.count)
     }
   }
 

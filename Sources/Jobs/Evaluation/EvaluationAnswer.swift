@@ -45,7 +45,7 @@ private struct AnswerFile: Decodable {
   let error: Cause?
   let text: String?
   let boxes: [BoxFile]?
-  let masks: [MaskFile]?
+  let masks: [MaskFile?]?
 
   struct Cause: Decodable {
     let code: String?
@@ -57,7 +57,7 @@ private struct AnswerFile: Decodable {
   struct Body: Decodable {
     let choices: [Choice]
     let boxes: [BoxFile]?
-    let masks: [MaskFile]?
+    let masks: [MaskFile?]?
   }
   struct Choice: Decodable {
     struct Message: Decodable { let content: String? }
@@ -84,8 +84,11 @@ private struct AnswerFile: Decodable {
       }
       said.boxes.append(box)
     }
-    for file in masks ?? response?.body.masks ?? [] {
-      do throws(Failure) { said.masks.append(try file.mask()) } catch {
+    // A mask without a label is that of the box at its place; null that of a box without one.
+    for (index, file) in (masks ?? response?.body.masks ?? []).enumerated() {
+      guard let file else { continue }
+      let label = said.boxes.indices.contains(index) ? said.boxes[index].label : nil
+      do throws(Failure) { said.masks.append(try file.mask(label: label)) } catch {
         throw EvaluationAnswer.wrong("has a broken mask: \(error.message)")
       }
     }

@@ -23,16 +23,16 @@ struct LabelledMask: Sendable, Equatable {
 /// One line of a file of references.
 struct EvaluationLine: Sendable, Equatable {
   let customID: String
-  let task: EvaluationTask
+  let rule: ScoreRule
   let reference: EvaluationReference
 
   /// Reads a line.
   ///
   /// - Parameters:
   ///   - bytes: the line; nil for one that was too long.
-  ///   - task: for lines that name none.
+  ///   - rule: how to score lines that don't say it.
   /// - Throws: `invalid_reference` with what is wrong and what to write instead.
-  init(_ bytes: [UInt8]?, task: EvaluationTask?) throws(Failure) {
+  init(_ bytes: [UInt8]?, rule: ScoreRule?) throws(Failure) {
     guard let bytes else {
       throw Self.wrong("the line has more than \(JobLimits.lineByteCount) bytes; split it")
     }
@@ -44,8 +44,8 @@ struct EvaluationLine: Sendable, Equatable {
           "custom_id is empty or longer than \(JobLimits.customIDByteCount) bytes; shorten it")
       }
       customID = file.customID
-      self.task = try Self.task(named: file.task, else: task)
-      reference = try JSONDecoder(task: self.task).decode(
+      self.rule = try Self.rule(file, else: rule)
+      reference = try JSONDecoder(rule: self.rule).decode(
         ReferenceFile.self, from: Data(bytes)
       ).reference
     } catch let failure as Failure {
@@ -53,21 +53,22 @@ struct EvaluationLine: Sendable, Equatable {
     } catch { throw Self.wrong(error.jsonReason + "; see `palisade eval --help`") }
   }
 
-  private static func task(
-    named name: String?, else other: EvaluationTask?
-  ) throws(Failure) -> EvaluationTask {
-    if let name {
-      guard let task = EvaluationTask(rawValue: name) else {
-        throw wrong("there is no task \"\(name.prefix(40))\"; tasks are \(EvaluationTask.names)")
+  /// What the line says, else what its prompt is made by, else what holds for all lines.
+  private static func rule(
+    _ file: LineFile, else other: ScoreRule?
+  ) throws(Failure) -> ScoreRule {
+    if let name = file.score {
+      guard let rule = ScoreRule(rawValue: name) else {
+        throw wrong("there is no score \"\(name.prefix(40))\"; write one of \(ScoreRule.names)")
       }
-      return task
+      return rule
     }
-    guard let other else {
+    guard let rule = file.task.flatMap(ScoreRule.init(rawValue:)) ?? other else {
       throw wrong(
-        "the line names no task; write \"task\": \"vqa\" (or \(EvaluationTask.names)), or give "
-          + "--task for all lines")
+        "the line doesn't say how to score it; write \"score\": \"vqa\" (or "
+          + "\(ScoreRule.names)), or give --score for all lines")
     }
-    return other
+    return rule
   }
 
   fileprivate static func wrong(_ message: String) -> Failure {
@@ -75,30 +76,32 @@ struct EvaluationLine: Sendable, Equatable {
   }
 }
 
-/// A line's name and task.
+/// A line's name, and how it's scored.
 private struct LineFile: Decodable {
   let customID: String
+  let score: String?
+  /// A batch's word for how the prompt is made.
   let task: String?
 
   private enum CodingKeys: String, CodingKey {
     case customID = "custom_id"
-    case task
+    case score, task
   }
 }
 
 extension CodingUserInfoKey {
-  /// The task whose references are read.
-  fileprivate static let task = CodingUserInfoKey(rawValue: "task")
+  /// The rule whose references are read.
+  fileprivate static let rule = CodingUserInfoKey(rawValue: "rule")
 }
 
 extension JSONDecoder {
-  fileprivate convenience init(task: EvaluationTask) {
+  fileprivate convenience init(rule: ScoreRule) {
     self.init()
-    if let key = CodingUserInfoKey.task { userInfo[key] = task }
+    if let key = CodingUserInfoKey.rule { userInfo[key] = rule }
   }
 }
 
-/// A line's references, in the form its task wants.
+/// A line's references, in the form its score wants.
 private struct ReferenceFile: Decodable {
   let reference: EvaluationReference
 
@@ -107,19 +110,19 @@ private struct ReferenceFile: Decodable {
 
   init(from decoder: any Decoder) throws {
     let fields = try decoder.container(keyedBy: CodingKeys.self)
-    let task = CodingUserInfoKey.task.flatMap { decoder.userInfo[$0] as? EvaluationTask } ?? .exact
+    let rule = CodingUserInfoKey.rule.flatMap { decoder.userInfo[$0] as? ScoreRule } ?? .exact
     guard fields.contains(.references) else {
-      throw EvaluationLine.wrong("references are missing; \(task.rawValue) wants \(task.form)")
+      throw EvaluationLine.wrong("references are missing; \(rule.rawValue) wants \(rule.form)")
     }
     let value: EvaluationReference? =
-      switch task {
+      switch rule {
       case .vqa, .exact, .chartqa, .anls, .caption, .ocr: try Self.texts(fields)
       case .count: Self.count(fields).map { .count($0) }
       case .detect: try Self.boxes(fields)
       case .segment: try Self.masks(fields)
       }
     guard let value else {
-      throw EvaluationLine.wrong("references of \(task.rawValue) have to be \(task.form)")
+      throw EvaluationLine.wrong("references of \(rule.rawValue) have to be \(rule.form)")
     }
     reference = value
   }
@@ -176,7 +179,8 @@ private struct ReferenceFile: Decodable {
     var masks: [LabelledMask] = []
     for file in files {
       do throws(Failure) { masks.append(try file.mask()) } catch {
-        throw EvaluationLine.wrong("the mask \"\(file.label.prefix(40))\": \(error.message)")
+        throw EvaluationLine.wrong(
+          "the mask \"\((file.label ?? "").prefix(40))\": \(error.message)")
       }
     }
     guard Set(masks.map { [$0.mask.width, $0.mask.height] }).count <= 1 else {
@@ -207,7 +211,8 @@ struct BoxFile: Decodable {
 
 /// A mask in COCO's run lengths, compressed or not.
 struct MaskFile: Decodable {
-  let label: String
+  /// nil where the box beside it has the label.
+  let label: String?
   private let size: [Int]
   private let counts: Counts
 
@@ -229,7 +234,7 @@ struct MaskFile: Decodable {
 
   init(from decoder: any Decoder) throws {
     let fields = try decoder.container(keyedBy: CodingKeys.self)
-    label = try fields.decode(String.self, forKey: .label)
+    label = try fields.decodeIfPresent(String.self, forKey: .label)
     // COCO's own object in a field of its own, or its two fields beside the label.
     let rle =
       fields.contains(.rle)
@@ -240,8 +245,13 @@ struct MaskFile: Decodable {
 
   /// The mask.
   ///
+  /// - Parameter other: the label of one that has none itself; nil demands one.
+  /// - Returns: the mask with its label.
   /// - Throws: `invalid_mask` with the cause.
-  func mask() throws(Failure) -> LabelledMask {
+  func mask(label other: String? = nil) throws(Failure) -> LabelledMask {
+    guard let label = label ?? other else {
+      throw Failure(code: "invalid_mask", message: "label is missing")
+    }
     guard size.count == 2 else {
       throw Failure(code: "invalid_mask", message: "size has to be [height, width]")
     }

@@ -14,10 +14,10 @@ public struct EvaluationMetric: Sendable, Equatable {
   }
 }
 
-/// The score of all lines of one task.
-public struct TaskReport: Sendable, Equatable {
-  /// The task.
-  public let task: EvaluationTask
+/// The score of all lines of one rule.
+public struct RuleReport: Sendable, Equatable {
+  /// The rule.
+  public let rule: ScoreRule
   /// Lines of the file of references.
   public let lineCount: Int
   /// Lines whose request failed, counted as wrong.
@@ -30,33 +30,33 @@ public struct TaskReport: Sendable, Equatable {
 
 /// What an evaluation found.
 public struct EvaluationReport: Sendable, Equatable {
-  /// One a task, in the order in which `EvaluationTask` names them.
-  public let tasks: [TaskReport]
+  /// One a rule, in the order in which `ScoreRule` names them.
+  public let rules: [RuleReport]
   /// Failed lines by the code of their failure.
   public let failures: [String: Int]
   /// Lines of the answers whose `custom_id` has no reference; they are not scored.
   public let strangerCount: Int
 
   /// Whether every reference has an answer.
-  public var isComplete: Bool { tasks.allSatisfy { $0.failedCount == 0 && $0.missingCount == 0 } }
+  public var isComplete: Bool { rules.allSatisfy { $0.failedCount == 0 && $0.missingCount == 0 } }
 
-  /// The report as JSON: `{tasks: [{task, lines, failed, missing, metrics: {name: value}, notes}],
+  /// The report as JSON: `{scores: [{score, lines, failed, missing, metrics: {name: value}, notes}],
   /// failures, without_reference}`. The same bytes for the same files.
   public var json: JSONText {
     .object([
-      "tasks": .array(tasks.map(\.json)),
+      "scores": .array(rules.map(\.json)),
       "failures": .object(failures.mapValues { .integer($0) }),
       "without_reference": .integer(strangerCount),
     ])
   }
 
-  /// Rows for a table: task, lines, metric, value, failed lines.
+  /// Rows for a table: rule, lines, metric, value, failed lines.
   public var rows: [[String]] {
-    tasks.flatMap { report in
+    rules.flatMap { report in
       report.metrics.enumerated().map { index, metric in
         let isFirst = index == 0
         return [
-          isFirst ? report.task.rawValue : "", isFirst ? String(report.lineCount) : "",
+          isFirst ? report.rule.rawValue : "", isFirst ? String(report.lineCount) : "",
           metric.name, metric.value.map { JSONText.fixed($0, 4) } ?? "none",
           isFirst ? String(report.failedCount + report.missingCount) : "",
         ]
@@ -66,8 +66,8 @@ public struct EvaluationReport: Sendable, Equatable {
 
   /// Sentences that go below the table.
   public var notes: [String] {
-    let failed = tasks.reduce(0) { $0 + $1.failedCount }
-    let missing = tasks.reduce(0) { $0 + $1.missingCount }
+    let failed = rules.reduce(0) { $0 + $1.failedCount }
+    let missing = rules.reduce(0) { $0 + $1.missingCount }
     var notes: [String] = []
     if failed > 0 {
       let codes = failures.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
@@ -81,10 +81,10 @@ public struct EvaluationReport: Sendable, Equatable {
     if strangerCount > 0 {
       notes.append("\(strangerCount) answers have no reference and are not scored")
     }
-    for report in tasks {
+    for report in rules {
       for metric in report.metrics {
         if let note = metric.note {
-          notes.append("\(report.task.rawValue), \(metric.name): \(note)")
+          notes.append("\(report.rule.rawValue), \(metric.name): \(note)")
         }
       }
     }
@@ -92,7 +92,7 @@ public struct EvaluationReport: Sendable, Equatable {
   }
 }
 
-extension TaskReport {
+extension RuleReport {
   fileprivate var json: JSONText {
     var values: [String: JSONText] = [:]
     var notes: [String: JSONText] = [:]
@@ -101,7 +101,7 @@ extension TaskReport {
       if let note = metric.note { notes[metric.name] = .string(note) }
     }
     var members: [String: JSONText] = [
-      "task": .string(task.rawValue), "lines": .integer(lineCount),
+      "score": .string(rule.rawValue), "lines": .integer(lineCount),
       "failed": .integer(failedCount), "missing": .integer(missingCount),
       "metrics": .object(values),
     ]

@@ -1,5 +1,7 @@
 /// What a line's answer is compared by.
-public enum EvaluationTask: String, Sendable, Hashable, CaseIterable {
+///
+/// A line's `score` names it; where it has none, a batch's `task` does, which makes the prompt.
+public enum ScoreRule: String, Sendable, Hashable, CaseIterable {
   /// Visual questions: VQAv2's accuracy.
   case vqa
   /// The text, nothing else.

@@ -1,11 +1,11 @@
 import Messaging
 
-/// The score of one task while lines come in.
+/// The score of one rule while lines come in.
 ///
-/// Sums for most tasks. Boxes and masks keep a few bytes for each, because mAP needs them in order;
+/// Sums for most rules. Boxes and masks keep a few bytes for each, because mAP needs them in order;
 /// captions are kept whole, because CIDEr weighs words by all lines.
-struct TaskScore {
-  private let task: EvaluationTask
+struct RuleScore {
+  private let rule: ScoreRule
   private var lineCount = 0
   /// Sums of what each line is worth, by metric.
   private var sums = [0.0, 0.0]
@@ -15,13 +15,13 @@ struct TaskScore {
   private var boxes = DetectionScore()
   private var masks = SegmentationScore()
 
-  init(task: EvaluationTask) { self.task = task }
+  init(rule: ScoreRule) { self.rule = rule }
 
   /// Adds one line.
   ///
   /// - Parameters:
   ///   - answer: nil for a line without an answer, which is wrong.
-  ///   - reference: of the form that the task has.
+  ///   - reference: of the form that the rule has.
   ///   - line: its place in the file of references.
   /// - Throws: `too_many_captions` when CIDEr's corpus is full.
   mutating func add(
@@ -43,7 +43,7 @@ struct TaskScore {
   }
 
   private mutating func add(_ answer: String?, _ texts: [String]) throws(Failure) {
-    guard task != .caption else {
+    guard rule != .caption else {
       guard captions.add(answer ?? "", references: texts) else {
         throw Failure(
           code: "too_many_captions",
@@ -53,7 +53,7 @@ struct TaskScore {
       return
     }
     guard let answer else { return }
-    switch task {
+    switch rule {
     case .vqa: sums[0] += VQAAccuracy.score(answer, references: texts)
     case .chartqa: sums[0] += TextScores.relaxed(answer, references: texts)
     case .anls: sums[0] += TextScores.anls(answer, references: texts)
@@ -67,7 +67,7 @@ struct TaskScore {
   /// The numbers, most telling first.
   func metrics() -> [EvaluationMetric] {
     func mean(_ index: Int) -> Double? { lineCount > 0 ? sums[index] / Double(lineCount) : nil }
-    switch task {
+    switch rule {
     case .vqa: return [EvaluationMetric("VQA accuracy", mean(0))]
     case .exact: return [EvaluationMetric("exact", mean(0))]
     case .chartqa: return [EvaluationMetric("relaxed accuracy", mean(0))]
