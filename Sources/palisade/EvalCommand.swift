@@ -112,7 +112,7 @@ struct EvalCommand: AsyncParsableCommand, Sendable {
     configuration.maximumTokens = maxTokens
     let runner = BatchRunner(configuration, service: try await service())
     var display = ProgressDisplay()
-    let summary = try await runner.run { _, progress in display.show(progress) }
+    let summary = try await runner.run(onResult: { _, progress in display.show(progress) })
     display.end()
     if summary.isInterrupted {
       Terminal.note("eval: interrupted; nothing was scored")
