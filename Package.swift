@@ -58,6 +58,7 @@ let package = Package(
       dependencies: [
         "Imaging", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization",
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
@@ -113,7 +114,7 @@ let package = Package(
       name: "JobsTests",
       dependencies: [
         "Checkpoints", "GoldenFixtures", "Imaging", "Jobs", "Messaging", "PaliGemma",
-        "Pipelining", "Tensors", "Tokenization",
+        "Pipelining", "Tensors", "Tokenization", .product(name: "GRDB", package: "GRDB.swift"),
       ], exclude: ["Fixtures"], swiftSettings: swift),
     .testTarget(
       name: "HTTPAPITests",
@@ -126,7 +127,9 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"),
       ], swiftSettings: swift),
     .testTarget(
-      name: "PalisadeTests", dependencies: ["Tensors", "palisade"], swiftSettings: swift),
+      name: "PalisadeTests",
+      dependencies: ["Tensors", "palisade", .product(name: "GRDB", package: "GRDB.swift")],
+      swiftSettings: swift),
     .testTarget(
       name: "PipeliningTests",
       dependencies: [

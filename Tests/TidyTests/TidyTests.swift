@@ -16,7 +16,7 @@ import Testing
     "Pipelining": ["Checkpoints", "Messaging", "PaliGemma", "Tensors"],
     "Jobs": [
       "Imaging", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization",
-      "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOPosix",
+      "AsyncHTTPClient", "GRDB", "NIOCore", "NIOHTTP1", "NIOPosix",
     ],
     "HTTPAPI": [
       "Imaging", "Jobs", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization",
@@ -30,8 +30,8 @@ import Testing
   ]
   /// Packages of others; only targets that name them above may import them.
   static let foreign: Set = [
-    "ArgumentParser", "AsyncHTTPClient", "Crypto", "HTTPTypes", "Hummingbird", "HummingbirdTLS",
-    "Logging", "NIOCore", "NIOHTTP1", "NIOHTTPTypes", "NIOPosix", "NIOSSL", "ServiceLifecycle",
+    "ArgumentParser", "AsyncHTTPClient", "Crypto", "GRDB", "HTTPTypes", "Hummingbird",
+    "HummingbirdTLS", "Logging", "NIOCore", "NIOHTTP1", "NIOHTTPTypes", "NIOPosix", "NIOSSL", "ServiceLifecycle",
     "Yams",
   ]
   /// Targets whose tests stand elsewhere, with the reason.
