@@ -102,7 +102,7 @@ final class BatchAvailability: Sendable {
       }
       if state.nextProbe.map({ $0 <= now }) ?? true {
         state.nextProbe = now + state.wait
-        state.wait = min(2 * state.wait, Self.waitMaximum)
+        state.wait = min(state.wait * 2, Self.waitMaximum)
       }
     }
   }

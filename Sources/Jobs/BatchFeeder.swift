@@ -33,13 +33,12 @@ struct BatchFeeder {
   private var backlog: [PendingRequest] = []
   private var items: [BatchItem] = []
 
-  /// Feeds from `reader`, from where the journal's rows end.
-  ///
-  /// - Parameter readsOn: false to give only what earlier runs left over.
+  /// Feeds what earlier runs left over, and the input from where the journal's rows end; only the first
+  /// when `readsOn` is false.
   init(
     reader: BatchReader, journal: Journal, state: JournalState, folder: URL, maximumTokens: Int,
     readsOn: Bool
-  ) throws(BatchError) {
+  ) {
     (self.reader, self.journal, self.folder) = (reader, journal, folder)
     self.maximumTokens = maximumTokens
     place = state.place

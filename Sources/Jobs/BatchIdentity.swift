@@ -27,9 +27,13 @@ struct BatchIdentity: Codable, Sendable, Equatable {
     self.options = options
   }
 
-  /// What has changed, in words; nil when the journal of `earlier` goes on with this.
+  /// Finds what has changed.
   ///
-  /// - Parameter isSameContent: reads what the journal has read; called when only the time differs.
+  /// - Parameters:
+  ///   - earlier: what the journal belongs to.
+  ///   - isSameContent: reads what the journal has read; called when only the time differs.
+  /// - Returns: the change in words; nil when the journal goes on with this.
+  /// - Throws: what `isSameContent` throws.
   func difference(
     from earlier: BatchIdentity, isSameContent: () throws(BatchError) -> Bool
   ) throws(BatchError) -> String? {

@@ -28,7 +28,8 @@ final class BatchRun {
     work = BatchWork(
       service: service, availability: availability, folder: folder,
       remote: configuration.remoteImages,
-      handling: Handling(priority: .batch, job: configuration.job ?? Self.job(configuration.output)),
+      handling: Handling(
+        priority: .batch, job: configuration.job ?? Self.job(configuration.output)),
       annotations: configuration.annotations)
   }
 
@@ -43,7 +44,7 @@ final class BatchRun {
   func finish(
     onTick: (BatchProgress) -> Void, onResult: (BatchResult, BatchProgress) -> Void
   ) async throws -> BatchSummary {
-    feeder = try BatchFeeder(
+    feeder = BatchFeeder(
       reader: session.reader, journal: journal, state: session.state,
       folder: work.folder, maximumTokens: configuration.maximumTokens,
       readsOn: configuration.mode != .retry)

@@ -1,4 +1,5 @@
 import Foundation
+import Imaging
 import Messaging
 
 /// Checks every line of a batch file without running the model: JSON, names, pictures (each is read and
@@ -12,7 +13,9 @@ public struct BatchValidator: Sendable {
 
   /// Checks the input of `configuration`; its output is not looked at.
   ///
-  /// - Parameter preparation: counts tokens; nil to leave that out.
+  /// - Parameters:
+  ///   - configuration: of the run that is to come.
+  ///   - preparation: counts tokens; nil to leave that out.
   public init(_ configuration: BatchRunner.Configuration, preparation: RequestPreparation?) {
     input = configuration.input
     maximumTokens = configuration.maximumTokens
@@ -23,7 +26,9 @@ public struct BatchValidator: Sendable {
 
   /// Checks the file to its end, in memory for a few requests; names are compared on disk.
   ///
-  /// - Parameter onResult: called for each request as it was checked; its answer is empty.
+  /// - Parameters:
+  ///   - onTick: called about once a second.
+  ///   - onResult: called for each request as it was checked; its answer is empty.
   /// - Returns: the counts: `succeeded` for requests in which nothing is wrong.
   /// - Throws: `BatchError` when the input, or the temporary folder, fails as a whole.
   public func run(
@@ -40,7 +45,7 @@ public struct BatchValidator: Sendable {
     let identity = BatchIdentity(reader, model: nil, options: [:])
     try await journal.begin(identity)
     let base = URL(filePath: input).deletingLastPathComponent()
-    var feeder = try BatchFeeder(
+    var feeder = BatchFeeder(
       reader: reader, journal: journal, state: JournalState(identity: identity, boot: Boot.id),
       folder: base, maximumTokens: maximumTokens, readsOn: true)
     let work = BatchWork(

@@ -91,7 +91,7 @@ struct BatchWork: Sendable {
       attempts += 1
       if kind == .busy {
         try? await Task.sleep(for: busyWait)
-        busyWait = min(2 * busyWait, .seconds(1))
+        busyWait = min(busyWait * 2, .seconds(1))
       }
     }
   }

@@ -41,6 +41,7 @@ extension Journal {
   ///   - place: behind their lines.
   ///   - isRead: whether that is the end of the input.
   /// - Returns: for each request its number, and whether an earlier one has its `custom_id`.
+  /// - Throws: `.journal` or `.unwritable`.
   func note(
     _ requests: [NewRequest], place: ReadingPlace, isRead: Bool
   ) async throws(BatchError) -> [(sequence: Int, isDuplicate: Bool)] {
@@ -73,6 +74,8 @@ extension Journal {
   /// - Parameters:
   ///   - sequence: those behind it, in order.
   ///   - count: at most so many.
+  /// - Returns: none when there are no more.
+  /// - Throws: `.journal` or `.unwritable`.
   func takePending(after sequence: Int, count: Int) async throws(BatchError) -> [PendingRequest] {
     try await write { db in
       let rows = try Row.fetchAll(
@@ -111,6 +114,7 @@ extension Journal {
   /// - Parameters:
   ///   - finished: what to note.
   ///   - files: fsynced first; their lengths are noted with the states.
+  /// - Throws: `.journal` or `.unwritable`; then none of this group is noted.
   func commit(_ finished: [FinishedRequest], in files: BatchOutput.Files) async throws(BatchError) {
     try await write { db in
       try files.synchronize()

@@ -48,7 +48,9 @@ struct OutputFile {
   /// The bytes of a line.
   func read(_ place: Int, count: Int) throws(BatchError) -> Data {
     var data = Data(count: count)
-    let got = data.withUnsafeMutableBytes { pread(handle.fileDescriptor, $0.baseAddress, count, place) }
+    let got = data.withUnsafeMutableBytes {
+      pread(handle.fileDescriptor, $0.baseAddress, count, place)
+    }
     guard got == count else {
       throw .damaged(path: path, reason: "\(count) bytes at \(place) cannot be read")
     }

@@ -35,6 +35,7 @@ struct PicturePattern: Sendable, Equatable {
   /// - Parameters:
   ///   - folder: where relative paths start.
   ///   - count: at most so many.
+  /// - Returns: at least one.
   /// - Throws: `image_not_found` when there is none, `too_many_pictures`, `unreadable_image`.
   func names(folder: URL, atMost count: Int) throws(Failure) -> [String] {
     let names: [String]

@@ -42,7 +42,8 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
       given up, 130 after Ctrl-C.
       """)
 
-  @Argument(help: "The file of requests (JSONL); with the word retry in front of it, those that failed.")
+  @Argument(
+    help: "The file of requests (JSONL); with the word retry in front, those that failed again.")
   var words: [String] = []
   @Option(help: "The file of results (JSONL).")
   var output: String?

@@ -82,8 +82,9 @@ struct BatchReport {
     if !summary.failures.isEmpty {
       let kinds = summary.failures.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
         .map { "\($0.value) \($0.key)" }.joined(separator: ", ")
-      Terminal.note("batch: failed: \(kinds); see \(BatchRunner.errorsPath(for: output)); "
-        + "`palisade batch retry` with the same words runs those again")
+      Terminal.note(
+        "batch: failed: \(kinds); see \(BatchRunner.errorsPath(for: output)); "
+          + "`palisade batch retry` with the same words runs those again")
     }
     if let failure = summary.annotationFailure {
       Terminal.note("batch: not all pictures were drawn: \(failure.message)")
@@ -91,7 +92,8 @@ struct BatchReport {
     if summary.isInterrupted {
       Terminal.note("batch: interrupted; the same command goes on where it was")
     } else if !summary.isWhole {
-      Terminal.note("batch: not all lines were read yet; without `retry` the command goes on with them")
+      Terminal.note(
+        "batch: not all lines were read yet; without `retry` the command goes on with them")
     }
   }
 

@@ -21,7 +21,7 @@ import Testing
     return configuration
   }
 
-  @Test("The bytes of a line do not depend on time or window, nor the whole file when it is ordered")
+  @Test("The bytes of a line do not depend on time or window, nor do those of an ordered file")
   func order() async throws {
     var outputs: Set<String> = []
     for window in [1, 3, 16] {
@@ -126,7 +126,8 @@ import Testing
     })
     let summary = try await BatchRunner(configuration, service: service).run()
     #expect(summary.progress.succeeded == 1 && summary.progress.failed == 1)
-    let response = try #require(try folder.objects("out.jsonl").first?["response"] as? [String: Any])
+    let line = try #require(try folder.objects("out.jsonl").first)
+    let response = try #require(line["response"] as? [String: Any])
     let body = try #require(response["body"] as? [String: Any])
     let choices = try #require(body["choices"] as? [[String: Any]])
     #expect(choices.map { $0["index"] as? Int } == [0, 1])

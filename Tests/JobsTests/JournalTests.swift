@@ -88,7 +88,7 @@ import Testing
       return
     }
     _ = try folder.write(first, "out.jsonl")
-    _ = try folder.write("no database, but as long as a header of one would have to be, and more", "x")
+    _ = try folder.write(String(repeating: "no database, but long enough. ", count: 9), "x")
     for text in ["x", "out.jsonl"] {
       var other = configuration
       other.journal = folder.path(text)

@@ -48,7 +48,8 @@ import Testing
   @Test("A line with a pattern is one request a picture; one without pictures is one error")
   func lines() async throws {
     let folder = try folder()
-    let text = #"{"custom_id":"all","image":"d/*/*.webp","prompt":"x"}"# + "\n"
+    let text =
+      #"{"custom_id":"all","image":"d/*/*.webp","prompt":"x"}"# + "\n"
       + #"{"custom_id":"none","image":"d/*.gif","prompt":"x"}"# + "\n"
       + #"{"custom_id":"one","image":"d/b.png","prompt":"x"}"#
     var configuration = BatchRunner.Configuration(
@@ -74,10 +75,12 @@ import Testing
     #expect(
       lines.map { $0["image"] as? String } == [folder.path("d/a.JPG"), folder.path("d/b.png")])
     #expect(lines.map { $0["prompt"] as? String } == ["x", "x"])
-    let written = try FileManager.default.attributesOfItem(atPath: path)[.modificationDate] as? Date
+    func modified() throws -> Date? {
+      try FileManager.default.attributesOfItem(atPath: path)[.modificationDate] as? Date
+    }
+    let written = try modified()
     try list.write(to: path, isKept: true)
-    let later = try FileManager.default.attributesOfItem(atPath: path)[.modificationDate] as? Date
-    #expect(written == later)
+    #expect(try modified() == written)
     _ = try folder.write(try png(), "d/new.png")
     #expect(throws: BatchError.self) { try list.write(to: path, isKept: true) }
     #expect(try folder.objects("out.requests.jsonl").count == 2)

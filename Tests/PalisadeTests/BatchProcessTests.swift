@@ -65,7 +65,9 @@ import Testing
       let batch = try Program.start(arguments(work, Self.local))
       // From before the journal is there to well within the answers: each round does a little.
       let end = ContinuousClock.now + .milliseconds(Int(random.next() % 600) + 20)
-      while batch.isRunning, ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(1)) }
+      while batch.isRunning, ContinuousClock.now < end {
+        try await Task.sleep(for: .milliseconds(1))
+      }
       let isDone = !batch.isRunning
       batch.signal(SIGKILL)
       _ = await batch.ended()
@@ -97,7 +99,8 @@ import Testing
     #expect(finished.count >= 20)
     let second = try await Program.run(arguments(work, Self.local))
     #expect(second.status == 2 && second.errors.contains("earlier"), "\(second.errors)")
-    let once = Set(try work.journal("SELECT custom_id FROM requests WHERE attempts = 1 AND state = 1"))
+    let once = Set(
+      try work.journal("SELECT custom_id FROM requests WHERE attempts = 1 AND state = 1"))
     #expect(once.isSuperset(of: finished))
     #expect(work.results.count == 84)
   }
@@ -179,12 +182,12 @@ import Testing
       }
     }
     let model = ["--model", Program.model]
-    try await expect(["batch", "retry", work.input, "--output", work.output] + model, 1, "no journal")
-    try await expect(["batch", "/nowhere.jsonl", "--output", work.output] + model, 1, "cannot read")
+    let output = ["--output", work.output] + model
+    try await expect(["batch", "retry", work.input] + output, 1, "no journal")
+    try await expect(["batch", "/nowhere.jsonl"] + output, 1, "cannot read")
     try await expect(["batch", work.input] + model, 64, "--output")
-    try await expect(["batch", "a", "b", "--output", work.output] + model, 64, "quote")
-    try await expect(
-      ["batch", "--images", "*.png", "--output", work.output] + model, 64, "--prompt")
+    try await expect(["batch", "a", "b"] + output, 64, "quote")
+    try await expect(["batch", "--images", "*.png"] + output, 64, "--prompt")
     try await expect(arguments(work, model), 2, "image_not_found", "batch retry")
     try await expect(arguments(work, model), 2, "nothing left to do")
     try await expect(

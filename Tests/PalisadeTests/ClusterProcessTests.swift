@@ -9,7 +9,8 @@ import Testing
   private func answers(_ options: [String]) async throws -> Data {
     let folder = try Program.temporaryFolder()
     let output = folder.appending(path: "out.jsonl").path()
-    let result = try await Program.run(["batch", Self.batch, "--output", output, "--ordered"] + options)
+    let result = try await Program.run(
+      ["batch", Self.batch, "--output", output, "--ordered"] + options)
     #expect(result.status == 0, "\(options): \(result.errors)")
     return try Data(contentsOf: URL(filePath: output))
   }
