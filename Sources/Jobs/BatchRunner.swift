@@ -100,14 +100,14 @@ public struct BatchRunner: Sendable {
   /// run.
   ///
   /// - Parameters:
-  ///   - onTick: called about once a second.
   ///   - onResult: called after each line was written, in the order of the output.
+  ///   - onTick: called about once a second.
   /// - Returns: how it ended.
   /// - Throws: `BatchError` when input, output or journal fail as a whole, or nobody answered for as
   ///   long as `patience`. Whatever is thrown, the same run can be begun again and goes on.
   public func run(
-    onTick: (BatchProgress) -> Void = { _ in },
-    onResult: (BatchResult, BatchProgress) -> Void = { _, _ in }
+    onResult: (BatchResult, BatchProgress) -> Void = { _, _ in },
+    onTick: (BatchProgress) -> Void = { _ in }
   ) async throws -> BatchSummary {
     let session = try await BatchSession.open(configuration)
     let run = BatchRun(

@@ -27,13 +27,13 @@ public struct BatchValidator: Sendable {
   /// Checks the file to its end, in memory for a few requests; names are compared on disk.
   ///
   /// - Parameters:
-  ///   - onTick: called about once a second.
   ///   - onResult: called for each request as it was checked; its answer is empty.
+  ///   - onTick: called about once a second.
   /// - Returns: the counts: `succeeded` for requests in which nothing is wrong.
   /// - Throws: `BatchError` when the input, or the temporary folder, fails as a whole.
   public func run(
-    onTick: (BatchProgress) -> Void = { _ in },
-    onResult: (BatchResult, BatchProgress) -> Void = { _, _ in }
+    onResult: (BatchResult, BatchProgress) -> Void = { _, _ in },
+    onTick: (BatchProgress) -> Void = { _ in }
   ) async throws -> BatchProgress {
     let folder = FileManager.default.temporaryDirectory.appending(
       path: "palisade-validate-\(UUID().uuidString)", directoryHint: .isDirectory)

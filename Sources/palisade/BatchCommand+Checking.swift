@@ -18,12 +18,11 @@ extension BatchCommand {
     var display = ProgressDisplay(watch: nil, name: "validate")
     var failure: (any Error)?
     let progress = try await BatchValidator(configuration, preparation: preparation).run(
-      onTick: { display.show($0) },
       onResult: { result, progress in
         display.show(progress)
         guard case .failure = result.outcome else { return }
         do { try Terminal.result(result.json.line) } catch let error { failure = failure ?? error }
-      })
+      }, onTick: { display.show($0) })
     display.end()
     if let failure { throw failure }
     let kinds = progress.failures.sorted { ($1.value, $0.key) < ($0.value, $1.key) }

@@ -182,11 +182,10 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
     let summary: BatchSummary
     do {
       summary = try await BatchRunner(configuration, service: service).run(
-        onTick: { display.show($0) },
         onResult: { result, progress in
           if table { rows.add(result) }
           display.show(progress)
-        })
+        }, onTick: { display.show($0) })
     } catch {
       display.end()
       throw error
