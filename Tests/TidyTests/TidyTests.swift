@@ -20,7 +20,7 @@ import Testing
     ],
     "HTTPAPI": [
       "Imaging", "Jobs", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization",
-      "Crypto", "HTTPTypes", "Hummingbird", "HummingbirdTLS", "Logging", "NIOCore",
+      "HTTPTypes", "Hummingbird", "HummingbirdTLS", "Logging", "NIOCore",
       "NIOHTTPTypes", "NIOPosix", "NIOSSL", "ServiceLifecycle",
     ],
     "palisade": [
@@ -30,7 +30,7 @@ import Testing
   ]
   /// Packages of others; only targets that name them above may import them.
   static let foreign: Set = [
-    "ArgumentParser", "AsyncHTTPClient", "Crypto", "GRDB", "HTTPTypes", "Hummingbird",
+    "ArgumentParser", "AsyncHTTPClient", "GRDB", "HTTPTypes", "Hummingbird",
     "HummingbirdTLS", "Logging", "NIOCore", "NIOHTTP1", "NIOHTTPTypes", "NIOPosix", "NIOSSL", "ServiceLifecycle",
     "Yams",
   ]
