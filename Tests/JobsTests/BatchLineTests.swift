@@ -144,7 +144,7 @@ import Testing
   @Test(
     "What would change the answer is refused",
     arguments: [
-      #""n":2"#, #""stream":true"#, #""stop":["x"]"#, #""tools":[]"#,
+      #""n":2"#, #""stream":true"#, #""tools":[]"#,
       #""response_format":{"type":"json_object"}"#,
     ])
   func unsupported(_ field: String) {
