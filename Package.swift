@@ -58,6 +58,7 @@ let package = Package(
       dependencies: [
         "Imaging", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization",
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
@@ -81,7 +82,7 @@ let package = Package(
     .executableTarget(
       name: "palisade",
       dependencies: [
-        "CKernels", "CZeroMQ", "Checkpoints", "HTTPAPI", "Imaging", "Jobs", "Messaging", "PaliGemma",
+        "CKernels", "CZeroMQ", "Checkpoints", "Imaging", "Jobs", "Messaging", "PaliGemma",
         "Pipelining", "Tensors", "Tokenization",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Yams", package: "Yams"),
@@ -113,20 +114,12 @@ let package = Package(
       name: "JobsTests",
       dependencies: [
         "Checkpoints", "GoldenFixtures", "Imaging", "Jobs", "Messaging", "PaliGemma",
-        "Pipelining", "Tensors", "Tokenization",
+        "Pipelining", "Tensors", "Tokenization", .product(name: "GRDB", package: "GRDB.swift"),
       ], exclude: ["Fixtures"], swiftSettings: swift),
     .testTarget(
-      name: "HTTPAPITests",
-      dependencies: [
-        "HTTPAPI", "Imaging", "Jobs", "Messaging", "PaliGemma", "Pipelining", "Tensors",
-        "Tokenization",
-        .product(name: "Hummingbird", package: "hummingbird"),
-        .product(name: "HummingbirdTesting", package: "hummingbird"),
-        .product(name: "HTTPTypes", package: "swift-http-types"),
-        .product(name: "NIOCore", package: "swift-nio"),
-      ], swiftSettings: swift),
-    .testTarget(
-      name: "PalisadeTests", dependencies: ["Tensors", "palisade"], swiftSettings: swift),
+      name: "PalisadeTests",
+      dependencies: ["Tensors", "palisade", .product(name: "GRDB", package: "GRDB.swift")],
+      swiftSettings: swift),
     .testTarget(
       name: "PipeliningTests",
       dependencies: [
