@@ -45,7 +45,7 @@ public struct HTTPServer: Sendable {
     var group = ServiceGroupConfiguration(services: [application], logger: logger)
     group.maximumGracefulShutdownDuration = .seconds(configuration.limits.shutdownSeconds)
     let services = ServiceGroup(configuration: group)
-    core.start()
+    await core.start()
     try await withThrowingTaskGroup(of: Void.self) { tasks in
       tasks.addTask { try await services.run() }
       tasks.addTask {
