@@ -80,9 +80,11 @@ let package = Package(
     .executableTarget(
       name: "palisade",
       dependencies: [
-        "CKernels", "CZeroMQ", "Checkpoints", "HTTPAPI", "Imaging", "Jobs", "Messaging", "PaliGemma",
+        "CKernels", "CZeroMQ", "Checkpoints", "HTTPAPI", "Imaging", "Jobs", "Messaging",
+        "PaliGemma",
         "Pipelining", "Tensors", "Tokenization",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
         .product(name: "Yams", package: "Yams"),
       ], swiftSettings: swift),
     // What several test targets read: the goldens of Hugging Face, and how.

@@ -1,3 +1,4 @@
+import Imaging
 import Messaging
 import PaliGemma
 import Pipelining
@@ -12,10 +13,11 @@ public struct EngineAnswerService: AnswerService {
   public let preparation: RequestPreparation
   private let engine: any Engine
 
-  /// Answers with `engine`, whose model `tokenizer` belongs to.
-  public init(engine: any Engine, tokenizer: Tokenizer) {
+  /// Answers with `engine`, whose model `tokenizer` belongs to, about pictures within `imageLimits`.
+  public init(engine: any Engine, tokenizer: Tokenizer, imageLimits: ImageLimits = .standard) {
     self.engine = engine
-    preparation = RequestPreparation(config: engine.config, tokenizer: tokenizer)
+    preparation = RequestPreparation(
+      config: engine.config, tokenizer: tokenizer, imageLimits: imageLimits)
   }
 
   /// Answers one request.
