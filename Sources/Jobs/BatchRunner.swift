@@ -20,6 +20,8 @@ public struct BatchRunner: Sendable {
     public var window = JobLimits.defaultWindow
     /// Tokens of an answer at most, where the line doesn't say.
     public var maximumTokens = 256
+    /// Whether pictures may be files of this machine; not for clients over HTTP.
+    public var readsLocalFiles = true
     /// Where annotated pictures go; nil for none.
     public var annotations: AnnotationFolder?
 
@@ -90,7 +92,9 @@ public struct BatchRunner: Sendable {
   }
 
   private func item(_ raw: RawLine, _ seen: inout Set<String>) -> Item {
-    var line = BatchLine.parse(raw.bytes, maximumTokens: configuration.maximumTokens)
+    var line = BatchLine.parse(
+      raw.bytes, maximumTokens: configuration.maximumTokens,
+      readsLocalFiles: configuration.readsLocalFiles)
     if let id = line.customID, !seen.insert(id).inserted {
       line = BatchLine(
         customID: id,

@@ -72,9 +72,7 @@ public struct CompletionRequest: Sendable {
         image = try await remote.image(at: url)
         guard image.content.byteCount <= left else { throw EncodedImage.tooLarge(name) }
       case .file:
-        throw Failure(
-          code: "local_image",
-          message: "\(name): paths aren't read for clients over HTTP; send it as a data: URI")
+        throw ImageSource.localFile
       }
       left -= image.content.byteCount
       loaded.append(image)
