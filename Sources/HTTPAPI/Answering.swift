@@ -131,16 +131,20 @@ final class AnswerWork: Sendable {
       do {
         try await withThrowingTaskGroup(of: Void.self) { group in
           for index in answering.choices.indices {
+            let forward: @Sendable (AnswerDelta) -> Void = { delta in
+              sink.yield(.delta(index, delta))
+            }
             group.addTask {
-              let onDelta: (@Sendable (AnswerDelta) -> Void)? =
-                isStreaming ? { sink.yield(.delta(index, $0)) } : nil
-              sink.yield(.finished(index, try await answering.answer(index, onDelta: onDelta)))
+              let answer = try await answering.answer(index, onDelta: isStreaming ? forward : nil)
+              sink.yield(.finished(index, answer))
             }
           }
           try await group.waitForAll()
         }
         sink.finish()
-      } catch { sink.finish(throwing: error) }
+      } catch {
+        sink.finish(throwing: error)
+      }
     }
     self.events = events
     self.task = task

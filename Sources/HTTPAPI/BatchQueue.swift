@@ -1,4 +1,5 @@
 import Foundation
+import HTTPTypes
 import Jobs
 import Logging
 import Messaging
@@ -11,7 +12,7 @@ actor BatchQueue {
   private let limits: HTTPLimits
   private let logger: Logger
   private let run: @Sendable (BatchExecution) async throws -> BatchSummary
-  private var records: [String: BatchRecord] = [:]
+  private var records: [String: BatchRecord]
   private var running: [String: (task: Task<Void, Never>, execution: BatchExecution)] = [:]
   private var isStopping = false
 
@@ -19,17 +20,21 @@ actor BatchQueue {
   ///
   /// - Parameters:
   ///   - files: where inputs are and results go; batches are kept in its folder too.
+  ///   - limits: how many batches there may be, and for how long.
+  ///   - logger: hears of what goes wrong.
   ///   - run: does one batch.
   /// - Throws: `files_directory` when the folder can't be used.
   init(
     files: FileStore, limits: HTTPLimits, logger: Logger,
     run: @escaping @Sendable (BatchExecution) async throws -> BatchSummary
   ) throws(Failure) {
-    folder = files.folder + "/batches"
+    let folder = files.folder + "/batches"
+    self.folder = folder
     self.files = files
     self.limits = limits
     self.logger = logger
     self.run = run
+    var found: [String: BatchRecord] = [:]
     do {
       try FileManager.default.createDirectory(
         atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
@@ -47,8 +52,9 @@ actor BatchQueue {
         logger.warning("\(folder)/\(name) is no batch of this version; it is left alone")
         continue
       }
-      records[record.id] = record
+      found[record.id] = record
     }
+    records = found
   }
 
   /// Goes on with what isn't finished.

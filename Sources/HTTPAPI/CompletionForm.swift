@@ -59,7 +59,7 @@ struct CompletionWriter: Sendable {
     let choices = answers.enumerated().map { index, answer in
       choice(index, answer.text, answer.logprobs, answer)
     }
-    return envelope(choices, isChunk: false, usage: usage(Array(answers.enumerated()))
+    return envelope(choices, isChunk: false, usage: usage(Array(answers.enumerated())))
   }
 
   /// One chunk of a stream.
@@ -67,6 +67,7 @@ struct CompletionWriter: Sendable {
   /// - Parameters:
   ///   - choice: its one choice; nil for the last chunk, which has the usage alone.
   ///   - usage: what stands in `usage`; nil leaves it out.
+  /// - Returns: the chunk's object.
   func chunk(_ choice: JSONText?, usage: JSONText?) -> JSONText {
     envelope(choice.map { [$0] } ?? [], isChunk: true, usage: usage)
   }

@@ -87,7 +87,7 @@ extension BatchRequest {
       case .remote(let url):
         throw Failure(
           code: "remote_image",
-          message: "\(url.prefix(200)) is not fetched; download it, and give its path or a data: URI")
+          message: "\(url.prefix(200)) is not fetched; download it, and give its path")
       }
       left -= image.content.byteCount
       loaded.append(image)

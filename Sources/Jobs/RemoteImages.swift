@@ -155,8 +155,8 @@ private struct Target {
     let port = url.port ?? schemePort
     guard hosts.allows(host: host, port: port, schemePort: schemePort) else {
       throw refuse(
-        "pictures from \(host.prefix(100)):\(port) are not fetched; send the picture as a data: URI, "
-          + "or allow the host with --allow-image-host")
+        "pictures from \(host.prefix(100)):\(port) are not fetched; send the picture as a data: "
+          + "URI, or allow the host with --allow-image-host")
     }
     (self.url, self.host, self.port) = (url, host, port)
   }
@@ -178,7 +178,7 @@ private struct Target {
       guard let ip = IPAddress(address), ip.isPublic else {
         throw Failure(
           code: "remote_image",
-          message: "\(host) leads to an address that isn't public; pictures aren't fetched from there")
+          message: "\(host) leads to an address that isn't public; nothing is fetched from there")
       }
     }
     guard let first = addresses.first?.ipAddress else {
@@ -218,24 +218,6 @@ extension SocketAddress {
       next = info.ai_next
     }
     return addresses
-  }
-}
-
-extension IPAddress {
-  /// Reads an address as it is written; nil for names.
-  init?(_ text: String) {
-    let bare = text.hasPrefix("[") && text.hasSuffix("]") ? String(text.dropFirst().dropLast()) : text
-    guard let address = try? SocketAddress(ipAddress: bare, port: 0) else { return nil }
-    self.init(address)
-  }
-
-  /// The address of a socket.
-  init?(_ address: SocketAddress) {
-    switch address {
-    case .v4(let four): self.init(bytes: withUnsafeBytes(of: four.address.sin_addr) { Array($0) })
-    case .v6(let six): self.init(bytes: withUnsafeBytes(of: six.address.sin6_addr) { Array($0) })
-    case .unixDomainSocket: return nil
-    }
   }
 }
 

@@ -9,7 +9,7 @@ import Tokenization
 
 /// The options of `palisade serve` about HTTP.
 struct HTTPOptions: ParsableArguments {
-  @Option(help: "Serve OpenAI's HTTP interface at this address, 127.0.0.1:8080; port 0 is a free one.")
+  @Option(help: "Serve OpenAI's HTTP interface here, 127.0.0.1:8080; port 0 is a free one.")
   var http: String?
   @Option(help: "A file of API keys, one a line, that only its owner may read.")
   var apiKeyFile: String?

@@ -41,7 +41,8 @@ import Testing
     return try #require(text(body, "id"))
   }
 
-  private static func content(_ id: String, _ client: any TestClientProtocol) async throws -> String {
+  private static func content(_ id: String, _ client: any TestClientProtocol) async throws -> String
+  {
     let response = try await client.execute(uri: "/v1/files/\(id)/content", method: .get)
     return String(buffer: response.body)
   }

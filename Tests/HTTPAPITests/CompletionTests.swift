@@ -119,8 +119,10 @@ import Testing
     (#"{"messages": 1}"#, 400, "messages", "invalid_request"),
     (#"{"messages": [{"role": "user", "content": [{"type": "text"}]}]}"#, 400, nil, nil),
     (#"{"messages": []}"#, 400, nil, "missing_prompt"),
-    (#"{"messages": [{"role": "user", "content": "x"}], "model": "gpt-4o"}"#, 404, "model",
-     "model_not_found"),
+    (
+      #"{"messages": [{"role": "user", "content": "x"}], "model": "gpt-4o"}"#, 404, "model",
+      "model_not_found"
+    ),
     (#"{"messages": [{"role": "user", "content": "x"}], "n": 17}"#, 400, "n", nil),
     (#"{"messages": [{"role": "user", "content": "x"}], "n": "2"}"#, 400, "n", nil),
     (#"{"messages": [{"role": "user", "content": "x"}], "max_tokens": 99999}"#, 400, nil, nil),

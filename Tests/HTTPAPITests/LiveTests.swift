@@ -47,7 +47,8 @@ import Testing
     func end() { close(descriptor) }
   }
 
-  @Test(arguments: [true, false]) func aClosedConnectionEndsTheAnswer(_ isStreaming: Bool) async throws {
+  @Test(arguments: [true, false])
+  func aClosedConnectionEndsTheAnswer(_ isStreaming: Bool) async throws {
     let bench = try Bench(delay: .milliseconds(300))
     let body = try chat("a b c d e f g h i j k l m n o p q r s t", ["stream": isStreaming, "n": 2])
     try await bench.test(.live) { client in

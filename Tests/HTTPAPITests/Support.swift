@@ -139,7 +139,7 @@ func chat(_ prompt: String, _ more: [String: Any] = [:]) throws -> ByteBuffer {
 }
 
 func json(_ object: [String: Any]) throws -> ByteBuffer {
-  ByteBuffer(data: try JSONSerialization.data(withJSONObject: object))
+  ByteBuffer(bytes: try JSONSerialization.data(withJSONObject: object))
 }
 
 extension TestClientProtocol {
@@ -163,7 +163,7 @@ extension TestClientProtocol {
 
 extension TestResponse {
   func object() throws -> [String: Any] {
-    let data = Data(buffer: body)
+    let data = Data(body.readableBytesView)
     if data.isEmpty { return [:] }
     return try #require(JSONSerialization.jsonObject(with: data) as? [String: Any])
   }

@@ -34,7 +34,8 @@ import Testing
   }
 
   @Test func choicesAreSeeded() throws {
-    let request = try chat(#", "n": 3, "seed": 5, "stop": "end", "constrain": true"#, text: "detect x")
+    let request = try chat(
+      #", "n": 3, "seed": 5, "stop": "end", "constrain": true"#, text: "detect x")
     func make() -> [AnswerRequest] {
       request.answerRequests(
         images: [], defaultTokens: 9, handling: Handling(priority: .batch, job: "j"))

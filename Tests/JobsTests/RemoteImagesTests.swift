@@ -49,10 +49,12 @@ import Testing
     private func answer(_ connection: Int32) {
       var bytes = [UInt8](repeating: 0, count: 8192)
       let count = recv(connection, &bytes, bytes.count, 0)
-      let words = String(decoding: bytes.prefix(max(count, 0)), as: UTF8.self).split(separator: " ")
+      let head = String(decoding: bytes.prefix(max(count, 0)), as: UTF8.self)
+      let words = head.split(separator: " ")
       let path = words.count > 1 ? String(words[1]) : ""
       paths.withLock { $0.append(path) }
-      let answer = answers[path] ?? Array("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".utf8)
+      let none = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+      let answer = answers[path] ?? Array(none.utf8)
       _ = send(connection, answer, answer.count, Int32(MSG_NOSIGNAL.rawValue))
       close(connection)
     }
@@ -77,7 +79,9 @@ import Testing
       "/cut": Array("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nxx".utf8),
       "/large": Array("HTTP/1.1 200 OK\r\nContent-Length: \(1 << 30)\r\n\r\nxx".utf8),
     ]
-    for hop in 1...4 { answers["/hop\(hop)"] = Self.redirect(hop == 1 ? "/a.png" : "/hop\(hop - 1)") }
+    for hop in 1...4 {
+      answers["/hop\(hop)"] = Self.redirect(hop == 1 ? "/a.png" : "/hop\(hop - 1)")
+    }
     let server = try Server(answers)
     let images = RemoteImages(
       hosts: try RemoteImageHosts(["unsafe-loopback:127.0.0.1:\(server.port)"]))
