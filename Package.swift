@@ -32,7 +32,8 @@ let package = Package(
         .linkedLibrary(":libopenblas.a"), .linkedLibrary(":libgfortran.so.5"), .linkedLibrary("m"),
       ]),
     .target(name: "Tensors", dependencies: ["CKernels"], swiftSettings: swift),
-    .target(name: "Checkpoints", dependencies: ["Tensors"], swiftSettings: swift),
+    .systemLibrary(name: "CZip"),
+    .target(name: "Checkpoints", dependencies: ["CZip", "Tensors"], swiftSettings: swift),
     .target(
       name: "PaliGemma", dependencies: ["CKernels", "Checkpoints", "Tensors"], swiftSettings: swift),
     .target(
@@ -95,7 +96,8 @@ let package = Package(
     .testTarget(name: "TidyTests", swiftSettings: swift),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"], swiftSettings: swift),
     .testTarget(
-      name: "CheckpointsTests", dependencies: ["Checkpoints", "Tensors"], swiftSettings: swift),
+      name: "CheckpointsTests", dependencies: ["Checkpoints", "Tensors"], exclude: ["Fixtures"],
+      swiftSettings: swift),
     .testTarget(name: "KernelsTests", dependencies: ["CKernels"], swiftSettings: swift),
     .testTarget(
       name: "PaliGemmaTests",

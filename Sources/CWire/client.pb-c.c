@@ -187,6 +187,51 @@ void   palisade__wire__box__free_unpacked
   assert(message->base.descriptor == &palisade__wire__box__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   palisade__wire__malformed_text__init
+                     (Palisade__Wire__MalformedText         *message)
+{
+  static const Palisade__Wire__MalformedText init_value = PALISADE__WIRE__MALFORMED_TEXT__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__malformed_text__get_packed_size
+                     (const Palisade__Wire__MalformedText *message)
+{
+  assert(message->base.descriptor == &palisade__wire__malformed_text__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__malformed_text__pack
+                     (const Palisade__Wire__MalformedText *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__malformed_text__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__malformed_text__pack_to_buffer
+                     (const Palisade__Wire__MalformedText *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__malformed_text__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__MalformedText *
+       palisade__wire__malformed_text__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__MalformedText *)
+     protobuf_c_message_unpack (&palisade__wire__malformed_text__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__malformed_text__free_unpacked
+                     (Palisade__Wire__MalformedText *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__malformed_text__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   palisade__wire__token_logprob__init
                      (Palisade__Wire__TokenLogprob         *message)
 {
@@ -990,7 +1035,7 @@ const ProtobufCMessageDescriptor palisade__wire__image_size__descriptor =
   (ProtobufCMessageInit) palisade__wire__image_size__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__box__field_descriptors[5] =
+static const ProtobufCFieldDescriptor palisade__wire__box__field_descriptors[8] =
 {
   {
     "label",
@@ -1052,9 +1097,48 @@ static const ProtobufCFieldDescriptor palisade__wire__box__field_descriptors[5] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "is_repeat",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Box, is_repeat),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "segments",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Box, segments),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "mask",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Box, mask),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__box__field_indices_by_name[] = {
+  5,   /* field[5] = is_repeat */
   0,   /* field[0] = label */
+  7,   /* field[7] = mask */
+  6,   /* field[6] = segments */
   1,   /* field[1] = x1 */
   3,   /* field[3] = x2 */
   2,   /* field[2] = y1 */
@@ -1063,7 +1147,7 @@ static const unsigned palisade__wire__box__field_indices_by_name[] = {
 static const ProtobufCIntRange palisade__wire__box__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor palisade__wire__box__descriptor =
 {
@@ -1073,11 +1157,62 @@ const ProtobufCMessageDescriptor palisade__wire__box__descriptor =
   "Palisade__Wire__Box",
   "palisade.wire",
   sizeof(Palisade__Wire__Box),
-  5,
+  8,
   palisade__wire__box__field_descriptors,
   palisade__wire__box__field_indices_by_name,
   1,  palisade__wire__box__number_ranges,
   (ProtobufCMessageInit) palisade__wire__box__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__malformed_text__field_descriptors[2] =
+{
+  {
+    "reason",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__MalformedText, reason),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "text",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__MalformedText, text),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__malformed_text__field_indices_by_name[] = {
+  0,   /* field[0] = reason */
+  1,   /* field[1] = text */
+};
+static const ProtobufCIntRange palisade__wire__malformed_text__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor palisade__wire__malformed_text__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.MalformedText",
+  "MalformedText",
+  "Palisade__Wire__MalformedText",
+  "palisade.wire",
+  sizeof(Palisade__Wire__MalformedText),
+  2,
+  palisade__wire__malformed_text__field_descriptors,
+  palisade__wire__malformed_text__field_indices_by_name,
+  1,  palisade__wire__malformed_text__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__malformed_text__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor palisade__wire__token_logprob__field_descriptors[3] =
@@ -1144,7 +1279,7 @@ const ProtobufCMessageDescriptor palisade__wire__token_logprob__descriptor =
   (ProtobufCMessageInit) palisade__wire__token_logprob__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__reply__field_descriptors[11] =
+static const ProtobufCFieldDescriptor palisade__wire__reply__field_descriptors[12] =
 {
   {
     "tag",
@@ -1278,6 +1413,18 @@ static const ProtobufCFieldDescriptor palisade__wire__reply__field_descriptors[1
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "malformed",
+    12,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__Reply, n_malformed),
+    offsetof(Palisade__Wire__Reply, malformed),
+    &palisade__wire__malformed_text__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__reply__field_indices_by_name[] = {
   7,   /* field[7] = boxes */
@@ -1287,6 +1434,7 @@ static const unsigned palisade__wire__reply__field_indices_by_name[] = {
   6,   /* field[6] = images */
   10,   /* field[10] = is_busy */
   8,   /* field[8] = logprobs */
+  11,   /* field[11] = malformed */
   4,   /* field[4] = prompt_tokens */
   0,   /* field[0] = tag */
   1,   /* field[1] = text */
@@ -1295,7 +1443,7 @@ static const unsigned palisade__wire__reply__field_indices_by_name[] = {
 static const ProtobufCIntRange palisade__wire__reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 11 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor palisade__wire__reply__descriptor =
 {
@@ -1305,7 +1453,7 @@ const ProtobufCMessageDescriptor palisade__wire__reply__descriptor =
   "Palisade__Wire__Reply",
   "palisade.wire",
   sizeof(Palisade__Wire__Reply),
-  11,
+  12,
   palisade__wire__reply__field_descriptors,
   palisade__wire__reply__field_indices_by_name,
   1,  palisade__wire__reply__number_ranges,

@@ -96,7 +96,7 @@ struct CompletionWriter: Sendable {
 
   /// The end of a choice, with what was read from the whole of it.
   func closing(_ index: Int, _ answer: Answer) -> JSONText {
-    var members = answer.typedMembers
+    var members = typed(answer)
     members["index"] = .integer(index)
     members["finish_reason"] = .string(answer.finishWord)
     members["logprobs"] = .null
@@ -132,7 +132,7 @@ struct CompletionWriter: Sendable {
   private func choice(
     _ index: Int, _ text: String, _ tokens: [TokenLogprob], _ answer: Answer
   ) -> JSONText {
-    var members = answer.typedMembers
+    var members = typed(answer)
     members["index"] = .integer(index)
     members["finish_reason"] = .string(answer.finishWord)
     members["logprobs"] = wantsLogprobs ? logprobs(tokens) : .null
@@ -146,18 +146,18 @@ struct CompletionWriter: Sendable {
     return .object(members)
   }
 
+  /// What was read from the answer, beside its text: fields of our own, as in batches.
+  private func typed(_ answer: Answer) -> [String: JSONText] {
+    var members = answer.typedJSON(hasMaskPictures: true)
+    members["token_ids"] = .array(answer.tokenIDs.map { .integer(Int($0)) })
+    return members
+  }
+
   private func logprobs(_ list: [TokenLogprob]) -> JSONText {
     switch form {
     case .chat: tokens.chat(list)
     case .text: tokens.text(list)
     }
-  }
-}
-
-extension Answer {
-  /// What was read from the answer, beside its text: fields of our own.
-  var typedMembers: [String: JSONText] {
-    ["token_ids": tokenIDsJSON, "boxes": boxesJSON]
   }
 }
 

@@ -43,11 +43,12 @@ public struct BatchResult: Sendable {
     return .object(members)
   }
 
-  /// A chat.completion object, with `boxes` beside `choices`, and `token_ids` in the choice.
+  /// A chat.completion object, with `boxes` (even if there are none) and the other members of
+  /// `Answer.typedJSON` beside `choices`, and `token_ids` in the choice.
   private func body(_ answer: Answer, id: String) -> JSONText {
     var logprobs = JSONText.null
     if !answer.logprobs.isEmpty { logprobs = .object(["content": answer.logprobsJSON]) }
-    return .object([
+    let members: [String: JSONText] = [
       "id": .string("chatcmpl-" + id), "object": .string("chat.completion"),
       "created": .integer(0), "model": .string(model ?? "paligemma"),
       "choices": .array([
@@ -59,8 +60,9 @@ public struct BatchResult: Sendable {
           "logprobs": logprobs, "token_ids": answer.tokenIDsJSON,
         ])
       ]),
-      "usage": answer.usageJSON, "boxes": answer.boxesJSON,
-    ])
+      "usage": answer.usageJSON, "boxes": .array([]),
+    ]
+    return .object(members.merging(answer.typedJSON()) { $1 })
   }
 
   /// FNV-1a of line number and `custom_id`, 16 hexadecimal digits.

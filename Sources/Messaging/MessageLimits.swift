@@ -48,8 +48,14 @@ extension MessageLimits {
   public static let textByteCount = 64 << 10
   /// Images in one submission.
   public static let imageCount = 64
-  /// Boxes in one reply: no more than could be written with the tokens of a reply.
+  /// Boxes in one reply, and parts of it that are none: no more than could be written with the tokens
+  /// of a reply.
   public static let boxCount = 4096
+  /// Code words of one mask.
+  public static let segmentsOfMask = 16
+  /// Bytes of one mask's run lengths: a smooth outline in a picture of 12 megapixels takes some 12 KB,
+  /// in the largest allowed some 200.
+  public static let maskByteCount = 256 << 10
   /// Alternatives beside one token.
   public static let alternativeCount = 64
   /// Texts that end an answer; OpenAI allows four.

@@ -16,6 +16,8 @@ public struct Reply: Sendable, Equatable {
   public var images: [ImageSize]
   /// Boxes found in the text.
   public var boxes: [Box]
+  /// What of the text is no box and should be one.
+  public var malformed: [MalformedText]
   /// One per token, if asked for.
   public var logprobs: [TokenLogprob]
   /// Why there is no answer.
@@ -33,6 +35,7 @@ public struct Reply: Sendable, Equatable {
     completionTokens: Int = 0,
     images: [ImageSize] = [],
     boxes: [Box] = [],
+    malformed: [MalformedText] = [],
     logprobs: [TokenLogprob] = [],
     failure: Failure? = nil,
     isBusy: Bool = false
@@ -45,6 +48,7 @@ public struct Reply: Sendable, Equatable {
     self.completionTokens = completionTokens
     self.images = images
     self.boxes = boxes
+    self.malformed = malformed
     self.logprobs = logprobs
     self.failure = failure
     self.isBusy = isBusy

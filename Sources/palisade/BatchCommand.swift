@@ -57,7 +57,8 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
     }
     guard model != nil || local.isEmpty else {
       throw ValidationError(
-        "--stages, --threads and --precision go with --model; a cluster has its own from `serve`")
+        "--stages, --threads, --precision and --mask-decoder go with --model; a cluster has its own "
+          + "from `serve`")
     }
     guard (1...JobLimits.maximumWindow).contains(window) else {
       throw ValidationError("--window takes 1 to \(JobLimits.maximumWindow)")
@@ -99,7 +100,7 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
     if let model {
       return try await LocalModel.service(
         directory: model, stages: local.stages ?? 1, threads: local.threads,
-        precision: local.precision ?? .f32)
+        precision: local.precision ?? .f32, maskDecoder: local.maskDecoder)
     }
     let endpoint =
       try coordinator ?? cluster.map { try ClusterFile(path: $0).coordinator }

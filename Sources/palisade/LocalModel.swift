@@ -10,11 +10,14 @@ import Tokenization
 enum LocalModel {
   /// What answers with the model in `directory`, cut into `stages` stages.
   static func service(
-    directory: String, stages: Int, threads: Int?, precision: Precision
+    directory: String, stages: Int, threads: Int?, precision: Precision,
+    maskDecoder: String? = nil
   ) async throws -> EngineAnswerService {
+    // Before the model, which takes its time.
+    let maskDecoder = try maskDecoder.map { try MaskDecoder(path: $0) }
     let (engine, tokenizer) = try await load(
       directory: directory, stages: stages, threads: threads, precision: precision)
-    return EngineAnswerService(engine: engine, tokenizer: tokenizer)
+    return EngineAnswerService(engine: engine, tokenizer: tokenizer, maskDecoder: maskDecoder)
   }
 
   /// Loads the model in `directory`, cut into `stages` stages, and its tokenizer.

@@ -14,9 +14,13 @@ struct LocalOptions: ParsableArguments {
   var threads: Int?
   @Option(help: "Precision of the arithmetic (default: f32).")
   var precision: Precision?
+  @Option(help: "big_vision's vae-oid.npz: makes masks of <seg> tokens, else they stay code words.")
+  var maskDecoder: String?
 
   /// Whether nothing was asked for.
-  var isEmpty: Bool { stages == nil && threads == nil && precision == nil }
+  var isEmpty: Bool {
+    stages == nil && threads == nil && precision == nil && maskDecoder == nil
+  }
 
   func validate() throws {
     guard (1...256).contains(stages ?? 1) else { throw ValidationError("--stages takes 1 to 256") }

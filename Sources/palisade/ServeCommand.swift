@@ -36,6 +36,8 @@ struct ServeCommand: AsyncParsableCommand {
   var endpointFile: String?
   @Option(help: "Precision of the arithmetic (default: the cluster file's, else f32).")
   var precision: Precision?
+  @Option(help: "big_vision's vae-oid.npz: makes masks of <seg> tokens, else they stay code words.")
+  var maskDecoder: String?
   @Option(help: "Threads for the arithmetic with --workers 0 (default: all cores).")
   var threads: Int?
   @OptionGroup var http: HTTPOptions
@@ -72,6 +74,7 @@ struct ServeCommand: AsyncParsableCommand {
     let absolute = URL(filePath: directory).standardizedFileURL.path()
     let config = try ModelConfig(directory: absolute)
     let tokenizer = try Tokenizer(folder: URL(filePath: absolute))
+    let decoder = try maskDecoder.map { try MaskDecoder(path: $0) }
     // Before workers come and fail one by one: are all weights there, and do they fit?
     let report = try CheckpointReport(
       config: config, checkpoint: Checkpoint(directory: absolute))
@@ -97,11 +100,13 @@ struct ServeCommand: AsyncParsableCommand {
         throw CommandFailure("cannot write \(endpointFile); check its folder and permissions")
       }
     }
-    let answers = EngineAnswerService(engine: coordinator, tokenizer: tokenizer)
+    let answers = EngineAnswerService(
+      engine: coordinator, tokenizer: tokenizer, maskDecoder: decoder)
     let server = try http.server(
       configuration,
       service: EngineAnswerService(
-        engine: coordinator, tokenizer: tokenizer, imageLimits: http.imageLimits),
+        engine: coordinator, tokenizer: tokenizer, imageLimits: http.imageLimits,
+        maskDecoder: decoder),
       tokenizer: tokenizer
     ) { coordinator.telemetry.status }
     try await serve(coordinator, answers, server, limits, stopped.stream)
@@ -132,12 +137,14 @@ struct ServeCommand: AsyncParsableCommand {
   /// Serves the whole model in this process.
   private func serveAlone(_ directory: String, _ stopped: AsyncStream<Int32>) async throws {
     let configuration = try http.configuration()
+    let decoder = try maskDecoder.map { try MaskDecoder(path: $0) }
     let (engine, tokenizer) = try await LocalModel.load(
       directory: directory, stages: 1, threads: threads, precision: precision ?? .f32)
     let server = try http.server(
       configuration,
       service: EngineAnswerService(
-        engine: engine, tokenizer: tokenizer, imageLimits: http.imageLimits),
+        engine: engine, tokenizer: tokenizer, imageLimits: http.imageLimits,
+        maskDecoder: decoder),
       tokenizer: tokenizer
     ) { engine.telemetry.status }
     try await waitForStop(server, stopped)

@@ -265,9 +265,14 @@ extension Seeded {
           x1: corner(&seeded),
           y1: corner(&seeded),
           x2: corner(&seeded),
-          y2: corner(&seeded)
+          y2: corner(&seeded),
+          isRepeat: seeded.flag(),
+          segments: seeded.flag() ? (0..<16).map { _ in UInt8(seeded.int(0...127)) } : [],
+          mask: String(
+            decoding: seeded.list(0...20) { UInt8($0.int(48...111)) }, as: UTF8.self)
         )
       },
+      malformed: list(0...3) { MalformedText(reason: $0.name(), text: $0.text()) },
       logprobs: list(0...5) {
         TokenLogprob(
           tokenID: $0.token(),

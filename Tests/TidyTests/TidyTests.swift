@@ -7,8 +7,9 @@ import Testing
   /// lets a target import anything its dependencies happen to build; this table closes that gap.
   static let mayImport: KeyValuePairs<String, Set<String>> = [
     "CKernels": [], "CImageCodecs": [], "CWire": [], "CZeroMQ": [], "CSentencePiece": [],
+    "CZip": [],
     "Tensors": ["CKernels"],
-    "Checkpoints": ["Tensors"],
+    "Checkpoints": ["CZip", "Tensors"],
     "Imaging": ["CImageCodecs", "Tensors"],
     "Tokenization": ["CSentencePiece"],
     "PaliGemma": ["CKernels", "Checkpoints", "Tensors"],
@@ -40,6 +41,7 @@ import Testing
     "CImageCodecs": "ImagingTests",  // only Imaging calls it
     "CWire": "MessagingTests",  // generated; the codecs are its users
     "CZeroMQ": "MessagingTests",  // a module map
+    "CZip": "CheckpointsTests",  // a module map
     "CSentencePiece": "TokenizationTests",  // only Tokenization calls it
     "palisade": "PalisadeTests",  // folders of tests begin with a capital
   ]

@@ -21,6 +21,7 @@ typedef struct Palisade__Wire__Handling Palisade__Wire__Handling;
 typedef struct Palisade__Wire__Submit Palisade__Wire__Submit;
 typedef struct Palisade__Wire__ImageSize Palisade__Wire__ImageSize;
 typedef struct Palisade__Wire__Box Palisade__Wire__Box;
+typedef struct Palisade__Wire__MalformedText Palisade__Wire__MalformedText;
 typedef struct Palisade__Wire__TokenLogprob Palisade__Wire__TokenLogprob;
 typedef struct Palisade__Wire__Reply Palisade__Wire__Reply;
 typedef struct Palisade__Wire__CancelSubmit Palisade__Wire__CancelSubmit;
@@ -105,10 +106,36 @@ struct  Palisade__Wire__Box
   double y1;
   double x2;
   double y2;
+  /*
+   * An earlier box of the answer is the same.
+   */
+  protobuf_c_boolean is_repeat;
+  /*
+   * The mask's code words, a byte each: sixteen or none.
+   */
+  ProtobufCBinaryData segments;
+  /*
+   * COCO's run lengths in the extent of the first image; empty without a mask.
+   */
+  ProtobufCBinaryData mask;
 };
 #define PALISADE__WIRE__BOX__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__box__descriptor) \
-    , {0,NULL}, 0, 0, 0, 0 }
+    , {0,NULL}, 0, 0, 0, 0, 0, {0,NULL}, {0,NULL} }
+
+
+/*
+ * Part of an answer that keeps to no form.
+ */
+struct  Palisade__Wire__MalformedText
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData reason;
+  ProtobufCBinaryData text;
+};
+#define PALISADE__WIRE__MALFORMED_TEXT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__malformed_text__descriptor) \
+    , {0,NULL}, {0,NULL} }
 
 
 struct  Palisade__Wire__TokenLogprob
@@ -145,10 +172,12 @@ struct  Palisade__Wire__Reply
    * Refused because a queue is full; the same request may succeed later.
    */
   protobuf_c_boolean is_busy;
+  size_t n_malformed;
+  Palisade__Wire__MalformedText **malformed;
 };
 #define PALISADE__WIRE__REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__reply__descriptor) \
-    , 0, {0,NULL}, 0,NULL, PALISADE__WIRE__FINISH__FINISH_NONE, 0, 0, 0,NULL, 0,NULL, 0,NULL, NULL, 0 }
+    , 0, {0,NULL}, 0,NULL, PALISADE__WIRE__FINISH__FINISH_NONE, 0, 0, 0,NULL, 0,NULL, 0,NULL, NULL, 0, 0,NULL }
 
 
 struct  Palisade__Wire__CancelSubmit
@@ -432,6 +461,25 @@ Palisade__Wire__Box *
 void   palisade__wire__box__free_unpacked
                      (Palisade__Wire__Box *message,
                       ProtobufCAllocator *allocator);
+/* Palisade__Wire__MalformedText methods */
+void   palisade__wire__malformed_text__init
+                     (Palisade__Wire__MalformedText         *message);
+size_t palisade__wire__malformed_text__get_packed_size
+                     (const Palisade__Wire__MalformedText   *message);
+size_t palisade__wire__malformed_text__pack
+                     (const Palisade__Wire__MalformedText   *message,
+                      uint8_t             *out);
+size_t palisade__wire__malformed_text__pack_to_buffer
+                     (const Palisade__Wire__MalformedText   *message,
+                      ProtobufCBuffer     *buffer);
+Palisade__Wire__MalformedText *
+       palisade__wire__malformed_text__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   palisade__wire__malformed_text__free_unpacked
+                     (Palisade__Wire__MalformedText *message,
+                      ProtobufCAllocator *allocator);
 /* Palisade__Wire__TokenLogprob methods */
 void   palisade__wire__token_logprob__init
                      (Palisade__Wire__TokenLogprob         *message);
@@ -693,6 +741,9 @@ typedef void (*Palisade__Wire__ImageSize_Closure)
 typedef void (*Palisade__Wire__Box_Closure)
                  (const Palisade__Wire__Box *message,
                   void *closure_data);
+typedef void (*Palisade__Wire__MalformedText_Closure)
+                 (const Palisade__Wire__MalformedText *message,
+                  void *closure_data);
 typedef void (*Palisade__Wire__TokenLogprob_Closure)
                  (const Palisade__Wire__TokenLogprob *message,
                   void *closure_data);
@@ -743,6 +794,7 @@ extern const ProtobufCMessageDescriptor palisade__wire__handling__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__submit__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__image_size__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__box__descriptor;
+extern const ProtobufCMessageDescriptor palisade__wire__malformed_text__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__token_logprob__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__reply__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__cancel_submit__descriptor;
