@@ -21,38 +21,76 @@ func addMetricsRoutes(to router: HTTPRouter, _ core: ServiceCore) {
   }
 }
 
+/// One figure of every stage.
+private struct StageFigure {
+  let name: String
+  let type: String
+  let help: String
+  let value: @Sendable (StageStatus) -> Double
+
+  static let all = [
+    StageFigure(
+      name: "busy_share", type: "gauge", help: "Share of the last seconds spent computing."
+    ) { $0.recentBusyShare },
+    StageFigure(
+      name: "bubble_share", type: "gauge",
+      help: "Share of the last seconds with requests under way in which it computed nothing."
+    ) { $0.bubbleShare },
+    StageFigure(name: "queue_length", type: "gauge", help: "Micro-batches that wait.") {
+      Double($0.gauges.queueLength)
+    },
+    StageFigure(name: "resident_bytes", type: "gauge", help: "Memory of its process.") {
+      Double($0.gauges.residentBytes)
+    },
+    StageFigure(name: "kv_caches", type: "gauge", help: "KV caches held.") {
+      Double($0.gauges.cacheCount)
+    },
+    StageFigure(name: "kv_cache_bytes", type: "gauge", help: "Bytes of KV caches.") {
+      Double($0.gauges.cacheBytes)
+    },
+    StageFigure(name: "micro_batches_total", type: "counter", help: "Micro-batches computed.") {
+      Double($0.microBatches)
+    },
+    StageFigure(name: "received_bytes_total", type: "counter", help: "Bytes from stages.") {
+      Double($0.receivedBytes)
+    },
+    StageFigure(name: "sent_bytes_total", type: "counter", help: "Bytes to stages.") {
+      Double($0.sentBytes)
+    },
+    StageFigure(
+      name: "vision_cache_hits_total", type: "counter",
+      help: "Pictures whose rows were there already."
+    ) { Double($0.counters.visionCacheHits) },
+    StageFigure(
+      name: "vision_cache_misses_total", type: "counter", help: "Pictures computed."
+    ) { Double($0.counters.visionCacheMisses) },
+    StageFigure(
+      name: "vision_cache_bytes", type: "gauge", help: "Bytes of rows of pictures seen before."
+    ) { Double($0.gauges.visionCacheBytes) },
+  ]
+}
+
 extension Status {
   /// The cluster's own figures.
   func write(to text: inout MetricsText) {
     text.single("palisade_ready", "gauge", "1 when requests are answered.", isReady ? 1 : 0)
-    func perStage(
-      _ name: String, _ type: String, _ help: String, _ value: (StageStatus) -> Double
-    ) {
-      text.family(name, type, help)
+    for figure in StageFigure.all {
+      let name = "palisade_stage_" + figure.name
+      text.family(name, figure.type, figure.help)
       for stage in stages {
-        text.sample(name, [("stage", stage.name), ("worker", stage.worker)], value(stage))
+        text.sample(
+          name, [("stage", stage.name), ("worker", stage.worker)], figure.value(stage))
       }
     }
-    perStage("palisade_stage_busy_share", "gauge", "Share of the time spent computing.") {
-      $0.busyShare
-    }
-    perStage("palisade_stage_micro_batches_total", "counter", "Micro-batches computed.") {
-      Double($0.microBatches)
-    }
-    perStage("palisade_stage_received_bytes_total", "counter", "Bytes received from stages.") {
-      Double($0.receivedBytes)
-    }
-    perStage("palisade_stage_sent_bytes_total", "counter", "Bytes sent to stages.") {
-      Double($0.sentBytes)
-    }
-    // A stage idles while it waits for the slowest: what is left to gain by a better cut.
-    if let most = stages.map(\.busyShare).max(), most > 0 {
-      let mean = stages.map(\.busyShare).reduce(0, +) / Double(stages.count)
-      text.single(
-        "palisade_bubble_share", "gauge",
-        "1 - mean busy share over the busiest stage's: idle time that an even cut would fill.",
-        1 - mean / most)
-    }
+    text.single(
+      "palisade_requests_waiting", "gauge", "Requests that wait to be let into the pipeline.",
+      Double(service.waiting))
+    text.single(
+      "palisade_requests_in_flight", "gauge", "Requests in the pipeline.",
+      Double(service.inFlight))
+    text.single(
+      "palisade_generated_tokens_total", "counter", "Tokens generated for all clients.",
+      Double(service.tokens))
   }
 }
 

@@ -1,3 +1,4 @@
+import Imaging
 import Messaging
 import PaliGemma
 import Pipelining
@@ -18,11 +19,16 @@ public struct EngineAnswerService: AnswerService {
   /// - Parameters:
   ///   - engine: computes tokens.
   ///   - tokenizer: of the engine's model.
+  ///   - imageLimits: what a picture may cost.
   ///   - maskDecoder: makes masks of the answers' `<seg>` tokens; without one they stay code words.
-  public init(engine: any Engine, tokenizer: Tokenizer, maskDecoder: MaskDecoder? = nil) {
+  public init(
+    engine: any Engine, tokenizer: Tokenizer, imageLimits: ImageLimits = .standard,
+    maskDecoder: MaskDecoder? = nil
+  ) {
     self.engine = engine
     self.maskDecoder = maskDecoder
-    preparation = RequestPreparation(config: engine.config, tokenizer: tokenizer)
+    preparation = RequestPreparation(
+      config: engine.config, tokenizer: tokenizer, imageLimits: imageLimits)
   }
 
   /// Answers one request.
