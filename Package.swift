@@ -79,6 +79,8 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
+      // In the binary itself, so that it can be moved to another machine alone.
+      resources: [.embedInCode("Dashboard")],
       swiftSettings: swift),
     .executableTarget(
       name: "palisade",

@@ -122,7 +122,8 @@ public final class LocalEngine: Engine {
       guard let span = executor.takeSpan() else { return }
       let idle = span.startNanoseconds - min(span.startNanoseconds, lastEnds[executor.stage])
       lastEnds[executor.stage] = span.startNanoseconds + span.busyNanoseconds
-      telemetry.stepped(span, gauges: executor.gauges, idleNanoseconds: idle)
+      telemetry.stepped(
+        span, gauges: executor.gauges, vision: executor.visionCounts, idleNanoseconds: idle)
     }
 
     /// The stages as rows; a process of its own is no worker, so each stage counts as one.

@@ -116,16 +116,17 @@ function link(stages) {
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
   path.setAttribute("d", "M8 6H64M58 1l6 5-6 5");
   arrow.append(path);
-  return element("div", { class: "link" }, `${bytes(rate)}/s`, arrow);
+  return element("li", { class: "link" }, `${bytes(rate)}/s`, arrow);
 }
 
 function showStages(status) {
   const groups = new Map();
   for (const stage of status.stages) groups.set(stage.stage, [...(groups.get(stage.stage) ?? []), stage]);
   const list = [...groups.values()];
-  find("stages").replaceChildren(...list.map((stages, index) => element("li", {},
-    element("div", { class: "replicas" }, ...stages.map((stage) => stageCard(stage, stage.name === status.bottleneck))),
-    index < list.length - 1 ? link(stages) : "")));
+  find("stages").replaceChildren(...list.flatMap((stages, index) => [
+    element("li", {}, ...stages.map((stage) => stageCard(stage, stage.name === status.bottleneck))),
+    ...(index < list.length - 1 ? [link(stages)] : []),
+  ]));
   find("nothing").hidden = list.length > 0;
   find("nothing").textContent = `No stages yet: ${status.message}.`;
   const hot = status.stages.filter((stage) => stage.name === status.bottleneck);
@@ -153,7 +154,8 @@ function showBatches(list) {
     return element("li", {},
       element("div", { class: "row" }, element("strong", {}, batch.metadata?.name ?? batch.id), element("span", {}, batch.status.replace("_", " "))),
       bar,
-      element("div", { class: "row quiet" }, `${completed.toLocaleString("en")} of ${total.toLocaleString("en")} answered`, failed ? `${failed} failed` : ""));
+      element("div", { class: "row quiet" }, element("span", {}, `${completed.toLocaleString("en")} of ${total.toLocaleString("en")} answered`),
+        failed ? element("span", {}, `${failed.toLocaleString("en")} failed`) : ""));
   });
   find("batch-list").replaceChildren(...(items.length ? items : [element("li", { class: "quiet" }, "None yet: POST /v1/batches begins one.")]));
 }

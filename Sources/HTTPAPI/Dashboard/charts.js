@@ -4,7 +4,7 @@ import { duration, element, number } from "./format.js";
 const definitions = [
   { name: "Images a second", lines: [{ name: "", of: (h) => h.images }], text: number },
   { name: "Tokens a second", lines: [{ name: "", of: (h) => h.tokens }], text: number },
-  { name: "Time to the answer", lines: [{ name: "p50", of: (h) => h.answerP50 }, { name: "p95", of: (h) => h.answerP95 }], text: duration },
+  { name: "Answer time", lines: [{ name: "p50", of: (h) => h.answerP50 }, { name: "p95", of: (h) => h.answerP95 }], text: duration },
   { name: "Requests", lines: [{ name: "in flight", of: (h) => h.inFlight }, { name: "waiting", of: (h) => h.waiting }], text: number },
 ];
 const width = 300;

@@ -3,8 +3,8 @@ const laneHeight = 30;
 const laneGap = 8;
 const axisHeight = 22;
 const labelWidth = 132;
-/** Spans come with heartbeats, every half second: the picture stands so far behind. */
-const delay = 800;
+/** Spans come with heartbeats, every half second, and are asked for every second: the picture stands so far behind. */
+const delay = 1600;
 const countMaximum = 20000;
 
 export class Timeline {
