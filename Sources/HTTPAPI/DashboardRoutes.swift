@@ -76,7 +76,8 @@ struct DashboardFile: Sendable {
   private init(_ path: String, _ type: String, _ bytes: [UInt8]) {
     (self.path, self.type, self.bytes) = (path, type, bytes)
     // FNV-1a: tells one release's file from another's; it guards nothing.
-    let hash = bytes.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+    let start: UInt64 = 0xcbf2_9ce4_8422_2325
+    let hash = bytes.reduce(start) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
     tag = "\"\(String(hash, radix: 16))\""
   }
 

@@ -108,8 +108,7 @@ struct ServeCommand: AsyncParsableCommand {
       service: EngineAnswerService(
         engine: coordinator, tokenizer: tokenizer, imageLimits: http.imageLimits,
         maskDecoder: decoder),
-      tokenizer: tokenizer
-    ) { coordinator.telemetry.status }
+      tokenizer: tokenizer, telemetry: coordinator.telemetry)
     try await serve(coordinator, answers, server, limits, stopped.stream)
   }
 
@@ -146,8 +145,7 @@ struct ServeCommand: AsyncParsableCommand {
       service: EngineAnswerService(
         engine: engine, tokenizer: tokenizer, imageLimits: http.imageLimits,
         maskDecoder: decoder),
-      tokenizer: tokenizer
-    ) { engine.telemetry.status }
+      tokenizer: tokenizer, telemetry: engine.telemetry)
     try await waitForStop(server, stopped)
     Terminal.note("serve: stopping")
   }
