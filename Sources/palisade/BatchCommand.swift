@@ -164,10 +164,11 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
     configuration.window = window
     configuration.maximumTokens = maxTokens
     configuration.patience = .seconds(patience)
+    if !allowImageHost.isEmpty {
+      configuration.remoteImages = RemoteImages(hosts: try RemoteImageHosts(allowImageHost))
+    }
     if let model {
-      try LocalModel.checkFolder(model)
-      configuration.model = try ModelIdentity(
-        directory: model, precision: (local.precision ?? .f32).rawValue)
+      configuration.model = try LocalModel.identity(directory: model, precision: local.precision)
     }
     return configuration
   }

@@ -110,8 +110,11 @@ struct EvalCommand: AsyncParsableCommand, Sendable {
     var configuration = BatchRunner.Configuration(input: references, output: answers)
     configuration.window = window
     configuration.maximumTokens = maxTokens
+    if let model {
+      configuration.model = try LocalModel.identity(directory: model, precision: local.precision)
+    }
     let runner = BatchRunner(configuration, service: try await service())
-    var display = ProgressDisplay()
+    var display = ProgressDisplay(watch: nil, name: "eval")
     let summary = try await runner.run(onResult: { _, progress in display.show(progress) })
     display.end()
     if summary.isInterrupted {
@@ -124,7 +127,7 @@ struct EvalCommand: AsyncParsableCommand, Sendable {
     if let model {
       return try await LocalModel.service(
         directory: model, stages: local.stages ?? 1, threads: local.threads,
-        precision: local.precision ?? .f32)
+        precision: local.precision, maskDecoder: local.maskDecoder)
     }
     let endpoint =
       try coordinator ?? cluster.map { try ClusterFile(path: $0).coordinator }
