@@ -164,6 +164,8 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
     configuration.window = window
     configuration.maximumTokens = maxTokens
     configuration.patience = .seconds(patience)
+    // Masks are part of the results.
+    configuration.options["--mask-decoder"] = local.maskDecoder
     if let model {
       try LocalModel.checkFolder(model)
       configuration.model = try ModelIdentity(
