@@ -167,6 +167,8 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
     if !allowImageHost.isEmpty {
       configuration.remoteImages = RemoteImages(hosts: try RemoteImageHosts(allowImageHost))
     }
+    // Masks are part of the results.
+    configuration.options["--mask-decoder"] = local.maskDecoder
     if let model {
       configuration.model = try LocalModel.identity(directory: model, precision: local.precision)
     }
