@@ -19,5 +19,6 @@ struct Palisade: AsyncParsableCommand {
     subcommands: [
       RunCommand.self, BatchCommand.self, ServeCommand.self, WorkerCommand.self,
       StatusCommand.self, CheckpointCommand.self, DoctorCommand.self,
+      BenchCommand.self,
     ])
 }
