@@ -165,5 +165,5 @@ static float quantise(size_t total, const float *x, uint8_t *out) {
       .isa = text, .rmsnorm = rmsnorm, .layernorm = layernorm, .gelu = gelu, .geglu = geglu, .add = add, .scale = scale,               \
       .softmax = softmax, .attend_row = attend_row, .logsumexp = logsumexp, .quantise = quantise,                           \
       .strip_rows = STRIP_ROWS, .activation_bytes = ACTIVATION_BYTES, .int8_sums = INT8_SUMS, .int4_sums = INT4_SUMS,                 \
-      .finish = finish,                                                                                                               \
+      .finish = finish, .quantise4 = quantise4,                                                                                                              \
   }
