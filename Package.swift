@@ -58,6 +58,7 @@ let package = Package(
       dependencies: [
         "Imaging", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization",
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
@@ -78,6 +79,8 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
+      // In the binary itself, so that it can be moved to another machine alone.
+      resources: [.embedInCode("Dashboard")],
       swiftSettings: swift),
     .executableTarget(
       name: "palisade",
@@ -116,20 +119,12 @@ let package = Package(
       name: "JobsTests",
       dependencies: [
         "Checkpoints", "GoldenFixtures", "Imaging", "Jobs", "Messaging", "PaliGemma",
-        "Pipelining", "Tensors", "Tokenization",
+        "Pipelining", "Tensors", "Tokenization", .product(name: "GRDB", package: "GRDB.swift"),
       ], exclude: ["Fixtures"], swiftSettings: swift),
     .testTarget(
-      name: "HTTPAPITests",
-      dependencies: [
-        "HTTPAPI", "Imaging", "Jobs", "Messaging", "PaliGemma", "Pipelining", "Tensors",
-        "Tokenization",
-        .product(name: "Hummingbird", package: "hummingbird"),
-        .product(name: "HummingbirdTesting", package: "hummingbird"),
-        .product(name: "HTTPTypes", package: "swift-http-types"),
-        .product(name: "NIOCore", package: "swift-nio"),
-      ], swiftSettings: swift),
-    .testTarget(
-      name: "PalisadeTests", dependencies: ["Tensors", "palisade"], swiftSettings: swift),
+      name: "PalisadeTests",
+      dependencies: ["Tensors", "palisade", .product(name: "GRDB", package: "GRDB.swift")],
+      swiftSettings: swift),
     .testTarget(
       name: "PipeliningTests",
       dependencies: [

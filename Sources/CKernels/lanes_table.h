@@ -158,23 +158,12 @@ static float quantise(size_t total, const float *x, uint8_t *out) {
   return largest / 127;
 }
 
-#ifndef HAS_INT8_TILE
-// Widened to 16 bits, since the 8-bit instructions without VNNI saturate; the compiler makes vpmaddwd or its like of it.
-static void int8_tile(size_t rows, size_t groups, const uint8_t *x, size_t x_stride, const int8_t *panel, int32_t *sums) {
-  for (size_t r = 0; r < rows; r++, x += x_stride, sums += INT8_PANEL) {
-    int32_t row[INT8_PANEL] = {0};
-    const int8_t *w = panel;
-    for (size_t g = 0; g < groups; g++, w += INT8_PANEL * INT8_GROUP) {
-      int16_t a = x[4 * g], b = x[4 * g + 1], c = x[4 * g + 2], d = x[4 * g + 3];
-      for (size_t n = 0; n < INT8_PANEL; n++) row[n] += a * w[4 * n] + b * w[4 * n + 1] + c * w[4 * n + 2] + d * w[4 * n + 3];
-    }
-    memcpy(sums, row, sizeof row);
-  }
-}
-#endif
+#include "int8_lanes.h"
 
 #define LANES_TABLE(name, text)                                                                                                        \
   const struct kernel_table name = {                                                                                                   \
       .isa = text, .rmsnorm = rmsnorm, .layernorm = layernorm, .gelu = gelu, .geglu = geglu, .add = add, .scale = scale,               \
-      .softmax = softmax, .attend_row = attend_row, .logsumexp = logsumexp, .quantise = quantise, .int8_tile = int8_tile,             \
+      .softmax = softmax, .attend_row = attend_row, .logsumexp = logsumexp, .quantise = quantise,                           \
+      .strip_rows = STRIP_ROWS, .activation_bytes = ACTIVATION_BYTES, .int8_sums = INT8_SUMS, .int4_sums = INT4_SUMS,                 \
+      .finish = finish,                                                                                                               \
   }

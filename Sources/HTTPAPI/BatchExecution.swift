@@ -76,7 +76,6 @@ final class BatchExecution: Sendable {
         atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     } catch { throw DurableFile.failure("cannot make", folder) }
     var configuration = BatchRunner.Configuration(input: input, output: output)
-    configuration.isOverwriting = true
     configuration.readsLocalFiles = false
     return try await BatchRunner(configuration, service: service).run { _, progress in
       self.update(completed: progress.succeeded, failed: progress.failed)

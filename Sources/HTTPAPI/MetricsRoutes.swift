@@ -1,6 +1,5 @@
 import HTTPTypes
 import Hummingbird
-import Messaging
 
 /// `GET /metrics`: what Prometheus collects.
 func addMetricsRoutes(to router: HTTPRouter, _ core: ServiceCore) {
@@ -18,79 +17,6 @@ func addMetricsRoutes(to router: HTTPRouter, _ core: ServiceCore) {
     return Response(
       status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
       body: ResponseBody(byteBuffer: ByteBuffer(string: text.text)))
-  }
-}
-
-/// One figure of every stage.
-private struct StageFigure {
-  let name: String
-  let type: String
-  let help: String
-  let value: @Sendable (StageStatus) -> Double
-
-  static let all = [
-    StageFigure(
-      name: "busy_share", type: "gauge", help: "Share of the last seconds spent computing."
-    ) { $0.recentBusyShare },
-    StageFigure(
-      name: "bubble_share", type: "gauge",
-      help: "Share of the last seconds with requests under way in which it computed nothing."
-    ) { $0.bubbleShare },
-    StageFigure(name: "queue_length", type: "gauge", help: "Micro-batches that wait.") {
-      Double($0.gauges.queueLength)
-    },
-    StageFigure(name: "resident_bytes", type: "gauge", help: "Memory of its process.") {
-      Double($0.gauges.residentBytes)
-    },
-    StageFigure(name: "kv_caches", type: "gauge", help: "KV caches held.") {
-      Double($0.gauges.cacheCount)
-    },
-    StageFigure(name: "kv_cache_bytes", type: "gauge", help: "Bytes of KV caches.") {
-      Double($0.gauges.cacheBytes)
-    },
-    StageFigure(name: "micro_batches_total", type: "counter", help: "Micro-batches computed.") {
-      Double($0.microBatches)
-    },
-    StageFigure(name: "received_bytes_total", type: "counter", help: "Bytes from stages.") {
-      Double($0.receivedBytes)
-    },
-    StageFigure(name: "sent_bytes_total", type: "counter", help: "Bytes to stages.") {
-      Double($0.sentBytes)
-    },
-    StageFigure(
-      name: "vision_cache_hits_total", type: "counter",
-      help: "Pictures whose rows were there already."
-    ) { Double($0.counters.visionCacheHits) },
-    StageFigure(
-      name: "vision_cache_misses_total", type: "counter", help: "Pictures computed."
-    ) { Double($0.counters.visionCacheMisses) },
-    StageFigure(
-      name: "vision_cache_bytes", type: "gauge", help: "Bytes of rows of pictures seen before."
-    ) { Double($0.gauges.visionCacheBytes) },
-  ]
-}
-
-extension Status {
-  /// The cluster's own figures.
-  func write(to text: inout MetricsText) {
-    text.single("palisade_ready", "gauge", "1 when requests are answered.", isReady ? 1 : 0)
-    for figure in StageFigure.all {
-      let name = "palisade_stage_" + figure.name
-      text.family(name, figure.type, figure.help)
-      for stage in stages {
-        text.sample(
-          name, [("stage", stage.name), ("worker", stage.worker)], figure.value(stage))
-      }
-    }
-    text.single(
-      "palisade_requests_waiting", "gauge", "Requests that wait to be let into the pipeline.",
-      Double(service.waiting))
-    text.single(
-      "palisade_requests_in_flight", "gauge", "Requests in the pipeline.",
-      Double(service.inFlight))
-    text.single(
-      "palisade_generated_tokens_total", "counter", "Tokens generated for all clients.",
-      Double(service.tokens))
   }
 }
 

@@ -23,7 +23,7 @@ public struct AnswerTable: Sendable {
       ? result.customID ?? "line \(result.line)" : result.imageNames.joined(separator: ", ")
     let answer =
       switch result.outcome {
-      case .success(let answer): Self.summary(answer)
+      case .success: result.answers.map(Self.summary).joined(separator: " | ")
       case .failure(let failure): "error \(failure.code): \(failure.message)"
       }
     rows.append([picture, result.prompt, answer])

@@ -66,6 +66,10 @@ enum ImageSource: Sendable, Equatable {
 struct BatchRequest: Sendable, Equatable {
   var images: [ImageSource]
   var prompt: String
+  /// Further prompts about the same pictures.
+  var furtherPrompts: [Prompt] = []
+  /// Whether the one picture may be a folder or a pattern, which stands for a request per picture.
+  var mayExpand = false
   var sampling: Sampling
   /// What the line asks for; nil leaves it to the batch.
   var maximumTokens: Int?
@@ -73,6 +77,15 @@ struct BatchRequest: Sendable, Equatable {
   var model: String?
   /// The answer ends before the first of these.
   var stopTexts: [String] = []
+
+  /// One of several prompts, with the form its answer must have.
+  struct Prompt: Sendable, Equatable {
+    var text: String
+    var grammar: Grammar?
+  }
+
+  /// All prompts, in order.
+  var prompts: [Prompt] { [Prompt(text: prompt, grammar: sampling.grammar)] + furtherPrompts }
 
   /// Whether a picture is a file of this machine.
   var hasLocalFiles: Bool {
@@ -133,7 +146,7 @@ struct BatchLine: Sendable {
   }
 
   /// What stands in a line whose `custom_id` is yet to be checked.
-  fileprivate init(reading customID: String?, _ request: Result<BatchRequest, Failure>) {
+  init(reading customID: String?, _ request: Result<BatchRequest, Failure>) {
     let isUsable = customID.map { (1...JobLimits.customIDByteCount).contains($0.utf8.count) }
     self.customID = isUsable == true ? customID : nil
     self.request =
@@ -159,7 +172,7 @@ private struct LineFile: Decodable {
 
   private enum Key: String, CodingKey {
     case customID = "custom_id"
-    case method, url, body, image, images, prompt
+    case method, url, body, image, images, prompt, prompts
   }
 
   init(from decoder: any Decoder) throws {
@@ -167,7 +180,7 @@ private struct LineFile: Decodable {
     let customID = try? fields.decodeIfPresent(String.self, forKey: .customID)
     let isChat = fields.contains(.body) || fields.contains(.url) || fields.contains(.method)
     let isShort =
-      fields.contains(.image) || fields.contains(.images) || fields.contains(.prompt)
+      [Key.image, .images, .prompt, .prompts].contains { fields.contains($0) }
     let request = Result<BatchRequest, Failure>.reading {
       if isChat && isShort {
         throw Failure(

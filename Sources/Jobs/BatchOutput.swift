@@ -1,14 +1,29 @@
 import Foundation
 
-/// The two files a batch writes: results, and `….errors.jsonl` beside them for lines that failed.
+/// The two files a batch writes: results, and `….errors.jsonl` beside them for requests that failed.
 ///
-/// Every line is handed to the system whole and at once, so that what is there after a crash is whole
-/// lines. The errors' file is made with the first error.
+/// Every line is handed to the system whole and at once. The errors' file is made with the first error,
+/// and gone when there is none.
 struct BatchOutput {
-  private let results: FileHandle
-  private let resultsPath: String
+  /// What has to be on disk before a journal may speak of it.
+  struct Files: Sendable {
+    fileprivate let descriptors: [(Int32, String)]
+    /// Bytes of the file of results.
+    let resultsLength: Int
+    /// Bytes of the file of errors.
+    let errorsLength: Int
+
+    /// Waits until both are on disk.
+    func synchronize() throws(BatchError) {
+      for (descriptor, path) in descriptors { try OutputFile.synchronize(descriptor, path) }
+    }
+  }
+
+  private(set) var results: OutputFile
+  private(set) var errors: OutputFile?
   private let errorsPath: String
-  private var errors: FileHandle?
+  /// Files written to since `takeFiles`; both at first, for what an earlier run left to the system.
+  private var touched: Set<Replacement> = [.results, .errors]
 
   /// `out.jsonl` → `out.errors.jsonl`; a name without an extension gets one.
   static func errorsPath(for output: String) -> String {
@@ -18,74 +33,110 @@ struct BatchOutput {
       .appendingPathExtension(fileExtension).path(percentEncoded: false)
   }
 
-  /// Makes the results' file, and removes both of an earlier run if told so.
-  ///
-  /// - Throws: `.exists` when there is one of them and `isOverwriting` is false; `.sameFile` when the
-  ///   output is the input; `.unwritable`.
-  init(path: String, isOverwriting: Bool, input: String) throws(BatchError) {
-    resultsPath = path
+  /// Opens the files, or makes that of the results.
+  init(path: String) throws(BatchError) {
     errorsPath = Self.errorsPath(for: path)
-    for path in [resultsPath, errorsPath] where Self.exists(path) {
-      guard !Self.isSame(path, input) else { throw .sameFile(path: path) }
-      // An empty file (a temporary name that was made beforehand, say) has nothing to lose.
-      guard isOverwriting || Self.isEmptyFile(path) else { throw .exists(path: path) }
-    }
-    if Self.exists(errorsPath), unlink(errorsPath) != 0 {
-      throw .unwritable(path: errorsPath, reason: String(cString: strerror(errno)))
-    }
-    results = try Self.create(path, isOverwriting: isOverwriting || Self.exists(path))
+    results = try OutputFile(path: path)
+    if OutputFile.exists(errorsPath) { errors = try OutputFile(path: errorsPath) }
+    try OutputFile.synchronizeFolder(of: path)
   }
 
   /// Appends one result where it belongs.
-  mutating func write(_ result: BatchResult) throws(BatchError) {
+  ///
+  /// - Returns: where its line begins, and its length.
+  mutating func write(_ result: BatchResult) throws(BatchError) -> (place: Int, length: Int) {
     let line = Data((result.json.line + "\n").utf8)
     if case .success = result.outcome {
-      try Self.append(line, to: results, resultsPath)
-      return
+      touched.insert(.results)
+      return (try results.append(line), line.count)
     }
-    if errors == nil { errors = try Self.create(errorsPath, isOverwriting: false) }
-    if let errors { try Self.append(line, to: errors, errorsPath) }
+    if errors == nil {
+      errors = try OutputFile(path: errorsPath)
+      try OutputFile.synchronizeFolder(of: errorsPath)
+    }
+    touched.insert(.errors)
+    return (try errors?.append(line) ?? 0, line.count)
   }
 
-  /// Waits until everything is on disk.
-  func finish() throws(BatchError) {
-    do {
-      try results.synchronize()
-      try errors?.synchronize()
-    } catch { throw .unwritable(path: resultsPath, reason: error.localizedDescription) }
+  /// Cuts off what is behind the lengths given.
+  ///
+  /// - Throws: `.damaged` when there is less.
+  mutating func cut(results resultsLength: Int, errors errorsLength: Int) throws(BatchError) {
+    guard results.length >= resultsLength else {
+      throw .damaged(
+        path: results.path,
+        reason: "it has \(results.length) bytes, the journal knows of \(resultsLength)")
+    }
+    guard errors?.length ?? 0 >= errorsLength else {
+      throw .damaged(
+        path: errorsPath,
+        reason: "it has \(errors?.length ?? 0) bytes, the journal knows of \(errorsLength)")
+    }
+    if results.length > resultsLength { try results.truncate(to: resultsLength) }
+    if errorsLength == 0 {
+      errors = nil
+      try OutputFile.remove(errorsPath)
+    } else if errors?.length ?? 0 > errorsLength {
+      try errors?.truncate(to: errorsLength)
+    }
   }
 
-  private static func exists(_ path: String) -> Bool {
-    var status = stat()
-    return lstat(path, &status) == 0
+  /// What has to be on disk now; asked once for each group.
+  mutating func takeFiles() -> Files {
+    var descriptors: [(Int32, String)] = []
+    if touched.contains(.results) {
+      descriptors.append((results.handle.fileDescriptor, results.path))
+    }
+    if touched.contains(.errors), let errors {
+      descriptors.append((errors.handle.fileDescriptor, errors.path))
+    }
+    touched = []
+    return Files(
+      descriptors: descriptors, resultsLength: results.length, errorsLength: errors?.length ?? 0)
   }
 
-  private static func isEmptyFile(_ path: String) -> Bool {
-    var status = stat()
-    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && status.st_size == 0
+  /// Puts the lines of both files into the order of the input.
+  ///
+  /// Memory holds one line and one portion of places. The disk holds a second copy for a while.
+  func order(by journal: Journal) async throws(BatchError) {
+    for (kind, file) in [(Replacement.results, results as OutputFile?), (.errors, errors)] {
+      guard let file else { continue }
+      if try await journal.isInOrder(kind) { continue }
+      try await copy(kind, file, journal)
+      try await journal.beginReplacing(kind)
+      try await Self.endReplacing(kind, file.path, journal)
+    }
   }
 
-  private static func isSame(_ path: String, _ other: String) -> Bool {
-    var (one, two) = (stat(), stat())
-    guard stat(path, &one) == 0, stat(other, &two) == 0 else { return false }
-    return one.st_dev == two.st_dev && one.st_ino == two.st_ino
+  private func copy(
+    _ kind: Replacement, _ file: OutputFile, _ journal: Journal
+  ) async throws(BatchError) {
+    let path = Self.newPath(file.path)
+    try OutputFile.remove(path)
+    var copy = try OutputFile(path: path)
+    var sequence = 0
+    while true {
+      let places = try await journal.places(kind, after: sequence, count: JobLimits.commitCount)
+      guard let last = places.last else { break }
+      for place in places { _ = try copy.append(file.read(place.place, count: place.length)) }
+      sequence = last.sequence
+    }
+    try OutputFile.synchronize(copy.handle.fileDescriptor, path)
+    try OutputFile.synchronizeFolder(of: path)
   }
 
-  private static func create(_ path: String, isOverwriting: Bool) throws(BatchError) -> FileHandle {
-    let flags = O_WRONLY | O_CREAT | O_CLOEXEC | (isOverwriting ? O_TRUNC : O_EXCL)
-    let descriptor = open(path, flags, 0o644)
-    guard descriptor >= 0 else {
-      if errno == EEXIST { throw .exists(path: path) }
+  /// Finishes a replacement whose new file is good: renames it, unless that was done, and notes places.
+  static func endReplacing(
+    _ kind: Replacement, _ path: String, _ journal: Journal
+  ) async throws(BatchError) {
+    let new = newPath(path)
+    if OutputFile.exists(new), rename(new, path) != 0 {
       throw .unwritable(path: path, reason: String(cString: strerror(errno)))
     }
-    return FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+    try OutputFile.synchronizeFolder(of: path)
+    try await journal.endReplacing(kind)
   }
 
-  private static func append(
-    _ line: Data, to handle: FileHandle, _ path: String
-  ) throws(BatchError) {
-    do { try handle.write(contentsOf: line) } catch {
-      throw .unwritable(path: path, reason: error.localizedDescription)
-    }
-  }
+  /// Where a file is written that replaces `path`.
+  static func newPath(_ path: String) -> String { path + ".ordered" }
 }

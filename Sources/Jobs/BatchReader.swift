@@ -1,13 +1,28 @@
 import Foundation
+import Messaging
 
 /// One line of a batch file.
 struct RawLine: Sendable, Equatable {
   /// 1-based, blank lines counted.
   let number: Int
+  /// Where it begins in the file.
+  let offset: Int
   /// The offset behind its line end: how much of the file is read with it.
   let endOffset: Int
+  /// Whether it has a line end; only the last line may have none.
+  let isEnded: Bool
   /// The bytes without line end; nil when the line is longer than allowed.
   let bytes: [UInt8]?
+}
+
+/// A place between two lines of a batch file, and what stands before it.
+struct ReadingPlace: Sendable, Equatable {
+  /// Bytes before it.
+  var offset = 0
+  /// Lines before it.
+  var line = 0
+  /// Checksum of those lines.
+  var digest: UInt64 = 0
 }
 
 /// Reads a batch file line by line, in memory for one line.
@@ -17,14 +32,18 @@ struct RawLine: Sendable, Equatable {
 struct BatchReader {
   /// The file's size in bytes when it was opened; 0 for a pipe.
   let fileByteCount: Int
+  /// Nanoseconds of the file's last change when it was opened.
+  let modified: Int
+  /// Whether it can be read from any place, and again: a file, not a pipe.
+  let isFile: Bool
+  /// How far it has read.
+  private(set) var place = ReadingPlace()
   private let handle: FileHandle
   private let path: String
   private let lineByteCount: Int
   private let chunkByteCount: Int
   private var chunk: [UInt8] = []
   private var position = 0
-  private var offset = 0
-  private var number = 0
 
   /// Opens `path`.
   init(
@@ -42,9 +61,26 @@ struct BatchReader {
       throw .unreadable(path: path, reason: error.localizedDescription)
     }
     fileByteCount = Int(status.st_size)
+    modified = status.st_mtim.tv_sec * 1_000_000_000 + status.st_mtim.tv_nsec
+    isFile = status.st_mode & S_IFMT == S_IFREG
     self.path = path
     self.lineByteCount = lineByteCount
     self.chunkByteCount = chunkByteCount
+  }
+
+  /// Goes to the beginning of a line. What follows has no meaningful digest unless `place` had.
+  mutating func seek(to place: ReadingPlace) throws(BatchError) {
+    let start = self.place.offset - position
+    self.place = place
+    // Lines near each other, as in a second try of many, cost one reading together.
+    if (start..<start + chunk.count).contains(place.offset) {
+      position = place.offset - start
+      return
+    }
+    (chunk, position) = ([], 0)
+    do { try handle.seek(toOffset: UInt64(place.offset)) } catch {
+      throw .unreadable(path: path, reason: error.localizedDescription)
+    }
   }
 
   /// The next line that is not blank; nil at the end.
@@ -61,10 +97,10 @@ struct BatchReader {
 
   private mutating func nextOfAny() throws(BatchError) -> RawLine? {
     var bytes: [UInt8] = []
-    var isTooLong = false
-    var isEmpty = true
-    number += 1
-    while try fill() {
+    var (isTooLong, isEmpty, isEnded) = (false, true, false)
+    let start = place.offset
+    while !isEnded {
+      guard try fill() else { break }
       isEmpty = false
       let rest = chunk[position...]
       let end = rest.firstIndex(of: 0x0A)
@@ -78,14 +114,20 @@ struct BatchReader {
       }
       let taken = part.count + (end == nil ? 0 : 1)
       position += taken
-      offset += taken
-      if end != nil { break }
+      place.offset += taken
+      isEnded = end != nil
     }
     if isEmpty { return nil }
+    place.line += 1
+    // Of a line beyond the limit its length has to do.
+    let seed = place.digest &+ UInt64(isTooLong ? place.offset - start : 0)
+    place.digest = bytes.withUnsafeBytes { Checksum.chained(seed, $0) }
     if bytes.last == 0x0D { bytes.removeLast() }
-    if number == 1, bytes.starts(with: Self.byteOrderMark) { bytes.removeFirst(3) }
+    if place.line == 1, bytes.starts(with: Self.byteOrderMark) { bytes.removeFirst(3) }
     if bytes.count > lineByteCount { isTooLong = true }
-    return RawLine(number: number, endOffset: offset, bytes: isTooLong ? nil : bytes)
+    return RawLine(
+      number: place.line, offset: start, endOffset: place.offset, isEnded: isEnded,
+      bytes: isTooLong ? nil : bytes)
   }
 
   /// Makes sure that there are bytes to take; false at the end of the file.

@@ -1,34 +1,69 @@
 import Foundation
 import Messaging
-import Synchronization
 
-/// Runs a batch file: one request a line in, one result a line out, in the file's order.
+/// Runs a batch file: one request a line in, one result a line out, as they finish; killed and run
+/// again, it goes on.
 ///
-/// Memory is bounded by the window, not by the file: a line is read when there is room for its
-/// request, pictures are read from disk by the request's own task, and results that wait for an
-/// earlier one are counted. Every line that is not blank ends in exactly one result line.
+/// Memory is bounded by the window, not by the file: a portion of lines is read when there is room for
+/// its requests, pictures are read from disk by the request's own task, and what is known of every
+/// request is in the journal, on disk. Every line that is not blank ends in exactly one result line (a
+/// line that stands for many pictures: one for each).
 public struct BatchRunner: Sendable {
+  /// What to do with the journal that is there.
+  public enum Mode: Sendable {
+    /// Begin, or go on with what a journal says.
+    case goOn
+    /// Throw away the results and the journal of earlier runs.
+    case restart
+    /// Run the requests that failed once more, and nothing that was never read.
+    case retry
+  }
+
   /// What to do.
   public struct Configuration: Sendable {
     /// The batch file.
     public var input: String
     /// Where results go; errors go beside it.
     public var output: String
-    /// Replace the files of an earlier run.
-    public var isOverwriting = false
+    /// The journal's path; nil for `output` with `.journal` behind it.
+    public var journal: String?
+    /// What to do with a journal that is there.
+    public var mode = Mode.goOn
+    /// Put the results into the order of the input in the end.
+    public var isOrdered = false
     /// Requests under way at once, 1 to `JobLimits.maximumWindow`.
     public var window = JobLimits.defaultWindow
     /// Tokens of an answer at most, where the line doesn't say.
     public var maximumTokens = 256
+    /// Further options that change answers, by name: a journal goes on with the same ones only.
+    public var options: [String: String] = [:]
+    /// The model that answers: a journal goes on with the same one only. Nil when it can't be told.
+    public var model: ModelIdentity?
     /// Whether pictures may be files of this machine; not for clients over HTTP.
     public var readsLocalFiles = true
     /// Where annotated pictures go; nil for none.
     public var annotations: AnnotationFolder?
+    /// Fetches pictures over http and https; nil fetches none.
+    public var remoteImages: (any RemoteImageSource)?
+    /// The name under which the requests share their turns with other jobs; nil for the output's.
+    public var job: String?
+    /// How long to wait while the service fails for reasons of its own.
+    public var patience = Duration.seconds(600)
 
     /// The defaults.
     public init(input: String, output: String) {
       self.input = input
       self.output = output
+    }
+
+    /// Whether results of earlier runs are thrown away: another word for the mode `.restart`.
+    public var isOverwriting: Bool {
+      get { mode == .restart }
+      set { mode = newValue ? .restart : .goOn }
+    }
+
+    var allOptions: [String: String] {
+      options.merging(["--max-tokens": String(maximumTokens)]) { $1 }
     }
   }
 
@@ -46,137 +81,45 @@ public struct BatchRunner: Sendable {
     BatchOutput.errorsPath(for: output)
   }
 
-  /// Runs the whole file.
+  /// Where the journal of a batch with this output is: `out.jsonl` → `out.jsonl.journal`.
+  public static func journalPath(for output: String) -> String { Journal.path(for: output) }
+
+  /// Looks whether a run could begin or go on, before anything expensive is done for it.
   ///
-  /// Cancelling the task stops reading; lines under way are withdrawn and get no result.
+  /// - Throws: what `run` would throw at its beginning.
+  public func check() async throws(BatchError) {
+    let journal = configuration.journal ?? Journal.path(for: configuration.output)
+    if configuration.mode == .goOn, OutputFile.exists(journal) {
+      return try await BatchSession.open(configuration).journal.close()
+    }
+    _ = try BatchReader(path: configuration.input)
+    if configuration.mode == .retry, !OutputFile.exists(journal) { throw .noJournal(path: journal) }
+  }
+
+  /// Runs what has no result yet.
   ///
-  /// - Parameter onResult: called after each line was written, in order.
+  /// Cancelling the task stops reading; requests under way are withdrawn and have their turn in the next
+  /// run.
+  ///
+  /// - Parameters:
+  ///   - onResult: called after each line was written, in the order of the output.
+  ///   - onTick: called about once a second.
   /// - Returns: how it ended.
-  /// - Throws: `BatchError` when input or output fail as a whole.
+  /// - Throws: `BatchError` when input, output or journal fail as a whole, or nobody answered for as
+  ///   long as `patience`. Whatever is thrown, the same run can be begun again and goes on.
   public func run(
-    onResult: (BatchResult, BatchProgress) -> Void = { _, _ in }
+    onResult: (BatchResult, BatchProgress) -> Void = { _, _ in },
+    onTick: (BatchProgress) -> Void = { _ in }
   ) async throws -> BatchSummary {
-    var reader = try BatchReader(path: configuration.input)
-    var output = try BatchOutput(
-      path: configuration.output, isOverwriting: configuration.isOverwriting,
-      input: configuration.input)
-    let window = min(max(configuration.window, 1), JobLimits.maximumWindow)
-    let order = OrderedWindow(inFlight: window, unfinished: window * JobLimits.resultsPerWindow)
-    let start = ContinuousClock.now
-    var progress = BatchProgress()
-    progress.bytesTotal = reader.fileByteCount
-    var seen: Set<String> = []
-    let annotation = FirstFailure()
-    try await order.run(
-      next: {
-        if Task.isCancelled { return nil }
-        guard let raw = try reader.next() else { return nil }
-        return item(raw, &seen)
-      },
-      work: { item in await result(of: item, annotation) },
-      take: { result in
-        if Task.isCancelled, case .failure = result.outcome { return }
-        try output.write(result)
-        progress.add(result, elapsed: start.duration(to: .now))
-        onResult(result, progress)
-      })
-    try output.finish()
-    return BatchSummary(
-      progress: progress, annotationFailure: annotation.value, isInterrupted: Task.isCancelled)
-  }
-
-  /// A line, parsed, with the check that its name is new.
-  private struct Item: Sendable {
-    let raw: (number: Int, endOffset: Int)
-    let line: BatchLine
-  }
-
-  private func item(_ raw: RawLine, _ seen: inout Set<String>) -> Item {
-    var line = BatchLine.parse(
-      raw.bytes, maximumTokens: configuration.maximumTokens,
-      readsLocalFiles: configuration.readsLocalFiles)
-    if let id = line.customID, !seen.insert(id).inserted {
-      line = BatchLine(
-        customID: id,
-        failure: Failure(
-          code: "duplicate_custom_id",
-          message: "an earlier line has this custom_id too; give every line its own"))
+    let session = try await BatchSession.open(configuration)
+    let run = BatchRun(
+      session: session, configuration: configuration, service: service,
+      progress: try await session.progress())
+    let result: Result<BatchSummary, any Error>
+    do { result = .success(try await run.finish(onTick: onTick, onResult: onResult)) } catch {
+      result = .failure(error)
     }
-    return Item(raw: (raw.number, raw.endOffset), line: line)
-  }
-
-  private func result(of item: Item, _ annotation: FirstFailure) async -> BatchResult {
-    func result(
-      _ request: BatchRequest?, _ images: [EncodedImage], _ outcome: Result<Answer, Failure>
-    ) -> BatchResult {
-      BatchResult(
-        line: item.raw.number, endOffset: item.raw.endOffset, customID: item.line.customID,
-        imageNames: images.map(\.name), prompt: request?.prompt ?? "", model: request?.model,
-        outcome: outcome)
-    }
-    let request: BatchRequest
-    switch item.line.request {
-    case .failure(let failure): return result(nil, [], .failure(failure))
-    case .success(let parsed): request = parsed
-    }
-    var images: [EncodedImage] = []
-    do throws(Failure) {
-      let folder = URL(filePath: configuration.input).deletingLastPathComponent()
-      images = try request.loadImages(folder: folder)
-      let answer = try await answer(
-        AnswerRequest(images: images, prompt: request.prompt, sampling: request.sampling))
-      if let image = images.first { annotate(answer, on: image, item, request, annotation) }
-      return result(request, images, .success(answer))
-    } catch { return result(request, images, .failure(error)) }
-  }
-
-  /// The service's answer; while it is overloaded, this waits and asks again, for a minute.
-  private func answer(_ request: AnswerRequest) async throws(Failure) -> Answer {
-    var milliseconds = 20
-    let end = ContinuousClock.now + .seconds(60)
-    while true {
-      do throws(Failure) { return try await service.answer(request) } catch {
-        guard error.code == "overloaded", ContinuousClock.now < end, !Task.isCancelled else {
-          throw error
-        }
-      }
-      try? await Task.sleep(for: .milliseconds(milliseconds))
-      milliseconds = min(2 * milliseconds, 1000)
-    }
-  }
-
-  private func annotate(
-    _ answer: Answer, on image: EncodedImage, _ item: Item, _ request: BatchRequest,
-    _ annotation: FirstFailure
-  ) {
-    guard let folder = configuration.annotations, let id = item.line.customID else { return }
-    // Two names may become one file name; the line's number keeps them apart.
-    let isPlain = AnnotationFolder.fileName(id) == id
-    do throws(Failure) {
-      try folder.write(
-        answer, on: image, prompt: request.prompt,
-        name: isPlain ? id : "\(id)-line\(item.raw.number)")
-    } catch { annotation.note(error) }
-  }
-}
-
-/// Keeps the first of many failures.
-private final class FirstFailure: Sendable {
-  private let first = Mutex<Failure?>(nil)
-  var value: Failure? { first.withLock { $0 } }
-  func note(_ failure: Failure) { first.withLock { $0 = $0 ?? failure } }
-}
-
-extension BatchProgress {
-  /// Counts one result.
-  mutating func add(_ result: BatchResult, elapsed: Duration) {
-    self.elapsed = elapsed
-    bytesDone = result.endOffset
-    switch result.outcome {
-    case .success(let answer):
-      succeeded += 1
-      imageCount += answer.imageSizes.count
-    case .failure: failed += 1
-    }
+    try? session.journal.close()
+    return try result.get()
   }
 }

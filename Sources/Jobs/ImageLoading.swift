@@ -68,10 +68,14 @@ extension EncodedImage {
 extension BatchRequest {
   /// Loads all pictures, within the bytes that one request may have.
   ///
-  /// - Parameter folder: where relative paths start: the batch file's own folder.
+  /// - Parameters:
+  ///   - folder: where relative paths start: the batch file's own folder.
+  ///   - remote: fetches http and https addresses; nil fetches none.
   /// - Returns: the pictures in order.
   /// - Throws: a failure that names the picture.
-  func loadImages(folder: URL) throws(Failure) -> [EncodedImage] {
+  func loadImages(
+    folder: URL, remote: (any RemoteImageSource)? = nil
+  ) async throws(Failure) -> [EncodedImage] {
     try Self.checkCount(images)
     var loaded: [EncodedImage] = []
     var left = JobLimits.requestImageByteCount
@@ -85,9 +89,14 @@ extension BatchRequest {
         let name = "picture \(index + 1)"
         image = try EncodedImage(base64: text, name: name, byteCountMaximum: left)
       case .remote(let url):
-        throw Failure(
-          code: "remote_image",
-          message: "\(url.prefix(200)) is not fetched; download it, and give its path")
+        guard let remote else {
+          throw Failure(
+            code: "remote_image",
+            message: "\(url.prefix(200)) is not fetched; allow its host with --allow-image-host, or "
+              + "download the picture and give its path or a data: URI")
+        }
+        image = try await remote.image(at: url)
+        guard image.content.byteCount <= left else { throw EncodedImage.tooLarge(image.name) }
       }
       left -= image.content.byteCount
       loaded.append(image)

@@ -18,10 +18,30 @@ public enum JobLimits {
   ///
   /// Twice what a pipeline of 8 stages needs with two micro-batches a stage.
   public static let defaultWindow = 32
-  /// The largest window; four times as many results may wait for an earlier one.
+  /// The largest window.
   public static let maximumWindow = 512
-  /// Results that wait for an earlier one to be written, for each request of the window.
-  static let resultsPerWindow = 4
+  /// Lines of a batch file read ahead and noted in the journal together: one transaction, and so one
+  /// fsync, for so many.
+  static let readAheadLineCount = 256
+  /// Bytes of lines read ahead, beside the last one: pictures within lines are not piled up.
+  static let readAheadByteCount = 4 << 20
+  /// Results that a journal commits together. With the next limit: what is done again at most after a
+  /// power loss, and what three fsyncs are spread over.
+  static let commitCount = 256
+  /// The longest that a result waits to be committed, and how often a run looks at the time.
+  static let commitInterval = Duration.seconds(1)
+  /// Prompts of one line about the same pictures.
+  public static let promptCount = 64
+  /// Pictures that one line may stand for; their names, about 100 bytes each, are in memory at once.
+  static let linePictureCount = 100_000
+  /// Pictures that `--images` may match; 100 MB of names while the list is written.
+  public static let listedPictureCount = 1_000_000
+  /// How often a request may be lost with a worker or a coordinator before it counts as the cause.
+  static let lossCount = 5
+  /// From so many losses on it runs alone among its like, so that it can't take others down with it.
+  static let suspectLossCount = 2
+  /// Kinds of failures counted apart; a coordinator's codes are a dozen.
+  static let failureKindCount = 64
   /// Requests of one client waiting for their replies.
   ///
   /// Twice the largest window. The socket's queue has room for as many again, so that a full queue

@@ -102,30 +102,3 @@ struct SamplingFields: Decodable {
     }
   }
 }
-
-/// `{"custom_id": …, "image": "a.jpg", "prompt": "caption en"}`, or `images` with several.
-struct ShortLine: Decodable {
-  private enum Key: String, CodingKey {
-    case image, images, prompt
-  }
-
-  let request: BatchRequest
-
-  init(from decoder: any Decoder) throws {
-    let fields = try decoder.container(keyedBy: Key.self)
-    let task = try TaskFields(from: decoder)
-    let prompt = try task.prompt(try fields.decodeIfPresent(String.self, forKey: .prompt) ?? "")
-    let one = try fields.decodeIfPresent(String.self, forKey: .image)
-    let several = try fields.decodeIfPresent([String].self, forKey: .images)
-    guard one == nil || several == nil else {
-      throw Failure(code: "invalid_request", message: "give image or images, not both")
-    }
-    let fieldsOfSampling = try SamplingFields(from: decoder)
-    var sampling = fieldsOfSampling.sampling
-    sampling.grammar = try task.grammar(of: prompt)
-    request = BatchRequest(
-      images: try (one.map { [$0] } ?? several ?? []).map(ImageSource.init), prompt: prompt,
-      sampling: sampling, maximumTokens: fieldsOfSampling.maximumTokens,
-      stopTexts: fieldsOfSampling.stopTexts)
-  }
-}

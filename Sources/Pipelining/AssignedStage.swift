@@ -95,10 +95,12 @@ final class AssignedStage {
       let end = sent.startNanoseconds + sent.busyNanoseconds
       let now = Clock.nanoseconds
       sent.sendingNanoseconds = StageMeter.bounded(now - min(now, end))
-      let after = executor.gauges
+      let (after, vision) = (executor.gauges, executor.visionCounts)
       control.activity.withLock { activity in
         activity.spans.append(sent)
         activity.gauges = after
+        activity.counters.visionCacheHits = vision.hits
+        activity.counters.visionCacheMisses = vision.misses
       }
     }
     return true

@@ -88,7 +88,7 @@ public enum ChromeTrace {
       name: span.requestCount == 0 ? "release" : "\(span.phase)", ph: "X", cat: "\(span.phase)",
       pid: pid, tid: tid, ts: microseconds(start), dur: microseconds(span.busyNanoseconds),
       args: [
-        "micro-batch": .text(number(span.sequence)),
+        "micro-batch": .text(name(of: span.sequence)),
         "requests": .count(span.requestCount),
         "rows": .count(span.rowCount),
         "first request": .count(Int(clamping: span.firstRequest)),
@@ -105,8 +105,8 @@ public enum ChromeTrace {
     return [computing, sending, queue]
   }
 
-  /// Decode steps have numbers of their own, in the upper half.
-  private static func number(_ sequence: UInt64) -> String {
+  /// What a micro-batch is called: `p7`, or `d7` for decode steps, whose numbers have the upper half.
+  public static func name(of sequence: UInt64) -> String {
     sequence >> 63 == 0 ? "p\(sequence)" : "d\(sequence & ~(1 << 63))"
   }
 
@@ -126,7 +126,7 @@ public enum ChromeTrace {
           Event(
             name: "micro-batch", ph: index == 0 ? "s" : isLast ? "f" : "t", cat: "flow",
             pid: hop.stage + 1, tid: hop.worker + 1, ts: microseconds(time),
-            id: number(sequence), bp: index == 0 ? nil : "e"))
+            id: name(of: sequence), bp: index == 0 ? nil : "e"))
       }
     }
     return events

@@ -65,6 +65,7 @@ public final class LocalEngine: Engine {
     var scheduler: Scheduler
     private let base: Status
     private var lastEnds: [UInt64]
+    private var memory = (readAt: UInt64(0), bytes: 0)
 
     init(
       config: ModelConfig, checkpoint: Checkpoint, plan: PipelinePlan, precision: Precision,
@@ -122,7 +123,14 @@ public final class LocalEngine: Engine {
       guard let span = executor.takeSpan() else { return }
       let idle = span.startNanoseconds - min(span.startNanoseconds, lastEnds[executor.stage])
       lastEnds[executor.stage] = span.startNanoseconds + span.busyNanoseconds
-      telemetry.stepped(span, gauges: executor.gauges, idleNanoseconds: idle)
+      // Once a second: each look is a read of a file.
+      if span.startNanoseconds >= memory.readAt + 1_000_000_000 {
+        memory = (span.startNanoseconds, ProcessMemory.residentBytes)
+      }
+      var gauges = executor.gauges
+      gauges.residentBytes = memory.bytes
+      telemetry.stepped(
+        span, gauges: gauges, vision: executor.visionCounts, idleNanoseconds: idle)
     }
 
     /// The stages as rows; a process of its own is no worker, so each stage counts as one.

@@ -3,6 +3,8 @@ struct Ring<Element> {
   let capacity: Int
   /// How many made room for newer ones.
   private(set) var droppedCount: UInt64 = 0
+  /// How many were ever appended.
+  private(set) var appendedCount: UInt64 = 0
   private var elements: [Element] = []
   private var first = 0  // index of the oldest, once the ring is full
 
@@ -11,6 +13,7 @@ struct Ring<Element> {
   var count: Int { elements.count }
 
   mutating func append(_ element: Element) {
+    appendedCount += 1
     if elements.count < capacity {
       elements.append(element)
     } else {

@@ -87,6 +87,11 @@ public final class StageExecutor {
   /// What the last step took, once.
   public func takeSpan() -> TraceSpan? { meter.takeSpan() }
 
+  /// Pictures that the vision cache had, and those that were computed.
+  public var visionCounts: (hits: UInt64, misses: UInt64) {
+    (visionCache?.hits ?? 0, visionCache?.misses ?? 0)
+  }
+
   /// What this stage holds now; the process's memory is not its business.
   public var gauges: Gauges {
     var gauges = Gauges()

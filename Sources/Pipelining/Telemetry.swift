@@ -17,15 +17,28 @@ public final class Telemetry: Sendable {
 
   /// What the stages computed lately: at most `spanCount` spans, oldest first.
   public func trace(spanCount: Int = MessageLimits.traceSpanCount) -> Trace {
+    trace(after: 0, spanCount: spanCount).trace
+  }
+
+  /// What came since an earlier look, so that each span is told once.
+  ///
+  /// - Parameters:
+  ///   - cursor: what the earlier look gave; 0 at first.
+  ///   - spanCount: at most so many, the newest.
+  /// - Returns: the spans, and the cursor for the next look.
+  public func trace(after cursor: UInt64, spanCount: Int) -> (trace: Trace, cursor: UInt64) {
     state.withLock { state in
-      Trace(
+      let appended = state.spans.appendedCount
+      let count = cursor <= appended ? Int(clamping: appended - cursor) : .max
+      let spans = state.spans.newest(min(spanCount, count))
+      let trace = Trace(
         tracks: state.base.stages.map {
           TraceTrack(
             stage: $0.stage, stageName: $0.name, worker: $0.workerIndex, workerName: $0.worker,
             node: $0.node)
-        },
-        spans: state.spans.newest(spanCount).sorted { $0.startNanoseconds < $1.startNanoseconds },
+        }, spans: spans.sorted { $0.startNanoseconds < $1.startNanoseconds },
         nowNanoseconds: Clock.nanoseconds)
+      return (trace, appended)
     }
   }
 
@@ -65,13 +78,16 @@ public final class Telemetry: Sendable {
   }
 
   /// A stage in this process computed a micro-batch, after `idleNanoseconds` of waiting.
-  func stepped(_ span: TraceSpan, gauges: Gauges, idleNanoseconds: UInt64) {
+  func stepped(
+    _ span: TraceSpan, gauges: Gauges, vision: (hits: UInt64, misses: UInt64),
+    idleNanoseconds: UInt64
+  ) {
     state.withLock { state in
       let now = Clock.nanoseconds
       var span = span
       span.worker = span.stage
       state.measures[span.worker, default: WorkerMeasure(at: now)].take(
-        span, gauges: gauges, idleNanoseconds: idleNanoseconds, at: now)
+        span, gauges: gauges, vision: vision, idleNanoseconds: idleNanoseconds, at: now)
       state.spans.append(span)
     }
   }

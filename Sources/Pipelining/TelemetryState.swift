@@ -94,8 +94,10 @@ extension Telemetry {
     mutating func publish(_ base: Status, epoch: UInt64, inFlight: Int, at now: UInt64) {
       if epoch != self.epoch { spans.removeAll() }  // numbers begin anew with every plan
       (self.base, self.epoch, self.inFlight) = (base, epoch, min(inFlight, open.count))
-      let present = Set(base.stages.map(\.workerIndex))
-      measures = measures.filter { present.contains($0.key) }
+      if measures.count > base.stages.count {
+        let present = Set(base.stages.map(\.workerIndex))
+        measures = measures.filter { present.contains($0.key) }
+      }
       if let since = activeSince {
         active.add(Double(now - min(now, since)), from: since, to: now)
         activeSince = now

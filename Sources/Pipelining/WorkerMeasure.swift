@@ -26,8 +26,12 @@ struct WorkerMeasure {
   }
 
   /// Takes one step of a stage in this process, which `idleNanoseconds` of waiting preceded.
-  mutating func take(_ span: TraceSpan, gauges: Gauges, idleNanoseconds: UInt64, at now: UInt64) {
+  mutating func take(
+    _ span: TraceSpan, gauges: Gauges, vision: (hits: UInt64, misses: UInt64),
+    idleNanoseconds: UInt64, at now: UInt64
+  ) {
     counters.count(span)
+    (counters.visionCacheHits, counters.visionCacheMisses) = vision
     counters.waitingNanoseconds += idleNanoseconds
     (self.gauges, heard) = (gauges, now)
     busy.add(Double(span.busyNanoseconds), from: span.startNanoseconds, to: now)

@@ -10,7 +10,7 @@ import Tokenization
 enum LocalModel {
   /// What answers with the model in `directory`, cut into `stages` stages.
   static func service(
-    directory: String, stages: Int, threads: Int?, precision: Precision,
+    directory: String, stages: Int, threads: Int?, precision: Precision?,
     maskDecoder: String? = nil
   ) async throws -> EngineAnswerService {
     // Before the model, which takes its time.
@@ -22,7 +22,7 @@ enum LocalModel {
 
   /// Loads the model in `directory`, cut into `stages` stages, and its tokenizer.
   static func load(
-    directory: String, stages: Int, threads: Int?, precision: Precision
+    directory: String, stages: Int, threads: Int?, precision: Precision?
   ) async throws -> (engine: LocalEngine, tokenizer: Tokenizer) {
     try checkFolder(directory)
     let folder = URL(filePath: directory)
@@ -46,13 +46,14 @@ enum LocalModel {
   }
 
   private static func makeLocalEngine(
-    modelDirectory: String, stages: Int, threads: Int?, precision: Precision
+    modelDirectory: String, stages: Int, threads: Int?, precision: Precision?
   ) async throws -> LocalEngine {
     Kernels.threadCount = threads ?? ProcessInfo.processInfo.activeProcessorCount
     let config = try ModelConfig(directory: modelDirectory)
     let plan = try PipelinePlan.even(stageCount: stages, config: config)
     let checkpoint = try Checkpoint(directory: modelDirectory)
     return try await LocalEngine.start(
-      config: config, checkpoint: checkpoint, plan: plan, precision: precision)
+      config: config, checkpoint: checkpoint, plan: plan,
+      precision: try precision ?? checkpoint.storedPrecision() ?? .f32)
   }
 }

@@ -74,7 +74,7 @@ struct RunCommand: AsyncParsableCommand {
     let maskFolder = try masks.map { try MaskFolder(path: $0) }
     let service = try await LocalModel.service(
       directory: model, stages: local.stages ?? 1, threads: local.threads,
-      precision: local.precision ?? .f32, maskDecoder: local.maskDecoder)
+      precision: local.precision, maskDecoder: local.maskDecoder)
     let groups = together ? [image] : image.map { [$0] }
     var failureCount = 0
     for await (number, paths, outcome) in answers(to: groups, from: service) {

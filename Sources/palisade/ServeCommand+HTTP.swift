@@ -5,6 +5,7 @@ import Imaging
 import Jobs
 import Logging
 import Messaging
+import Pipelining
 import Tokenization
 
 /// The options of `palisade serve` about HTTP.
@@ -110,18 +111,18 @@ struct HTTPOptions: ParsableArguments {
   /// - Throws: what is wrong with certificate, folder or hosts.
   func server(
     _ configuration: HTTPConfiguration?, service: any AnswerService, tokenizer: Tokenizer,
-    status: @escaping @Sendable () async -> Status
+    telemetry: Telemetry
   ) throws -> HTTPServer? {
     guard let configuration else { return nil }
     let hosts = try RemoteImageHosts(allowImageHost)
     var logger = Logger(label: "palisade.http") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = .warning
-    return try HTTPServer(
-      configuration,
-      backend: HTTPBackend(
-        service: service, tokenizer: tokenizer, model: modelName,
-        images: hosts.isEmpty ? nil : RemoteImages(hosts: hosts), status: status),
-      logger: logger)
+    var backend = HTTPBackend(
+      service: service, tokenizer: tokenizer, model: modelName,
+      images: hosts.isEmpty ? nil : RemoteImages(hosts: hosts)
+    ) { telemetry.status }
+    backend.telemetry = telemetry
+    return try HTTPServer(configuration, backend: backend, logger: logger)
   }
 
   /// Says where the service is, to people and to whoever waits for the file.

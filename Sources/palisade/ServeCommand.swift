@@ -34,7 +34,7 @@ struct ServeCommand: AsyncParsableCommand {
   var endpoint: String?
   @Option(help: "Write the endpoint, with the real port, to this file once listening.")
   var endpointFile: String?
-  @Option(help: "Precision of the arithmetic (default: the cluster file's, else f32).")
+  @Option(help: "Precision of the arithmetic (default: the cluster file's, else the checkpoint's).")
   var precision: Precision?
   @Option(help: "big_vision's vae-oid.npz: makes masks of <seg> tokens, else they stay code words.")
   var maskDecoder: String?
@@ -76,8 +76,8 @@ struct ServeCommand: AsyncParsableCommand {
     let tokenizer = try Tokenizer(folder: URL(filePath: absolute))
     let decoder = try maskDecoder.map { try MaskDecoder(path: $0) }
     // Before workers come and fail one by one: are all weights there, and do they fit?
-    let report = try CheckpointReport(
-      config: config, checkpoint: Checkpoint(directory: absolute))
+    let checkpoint = try Checkpoint(directory: absolute)
+    let report = CheckpointReport(config: config, checkpoint: checkpoint)
     guard report.isSound else {
       throw CommandFailure(
         "the weights in \(absolute) don't fit its config.json; "
@@ -90,7 +90,8 @@ struct ServeCommand: AsyncParsableCommand {
       Coordinator.Configuration(
         endpoint: endpoint ?? file?.coordinator ?? Self.defaultEndpoint,
         template: try template(file, config: config), modelDirectory: absolute,
-        precision: precision ?? file?.precision ?? .f32, limits: limits), config: config)
+        precision: try precision ?? file?.precision ?? checkpoint.storedPrecision() ?? .f32,
+        limits: limits), config: config)
     if let endpointFile {
       // Written whole or not at all: somebody may be watching for it.
       do {
@@ -107,8 +108,7 @@ struct ServeCommand: AsyncParsableCommand {
       service: EngineAnswerService(
         engine: coordinator, tokenizer: tokenizer, imageLimits: http.imageLimits,
         maskDecoder: decoder),
-      tokenizer: tokenizer
-    ) { coordinator.telemetry.status }
+      tokenizer: tokenizer, telemetry: coordinator.telemetry)
     try await serve(coordinator, answers, server, limits, stopped.stream)
   }
 
@@ -145,8 +145,7 @@ struct ServeCommand: AsyncParsableCommand {
       service: EngineAnswerService(
         engine: engine, tokenizer: tokenizer, imageLimits: http.imageLimits,
         maskDecoder: decoder),
-      tokenizer: tokenizer
-    ) { engine.telemetry.status }
+      tokenizer: tokenizer, telemetry: engine.telemetry)
     try await waitForStop(server, stopped)
     Terminal.note("serve: stopping")
   }

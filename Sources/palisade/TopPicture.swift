@@ -50,7 +50,9 @@ struct TopPicture {
     let names = trace.tracks.map { StatusText.plain("\($0.stageName) \($0.workerName)") }
     let label = min(24, names.map(\.count).max() ?? 0)
     let width = max(10, size.columns - label - 2)
-    let end = trace.spans.map { $0.startNanoseconds + $0.busyNanoseconds }.max() ?? 0
+    // Spans come with heartbeats: of the last half second not all workers have told theirs.
+    let told = trace.nowNanoseconds - min(trace.nowNanoseconds, 600_000_000)
+    let end = min(told, trace.spans.map { $0.startNanoseconds + $0.busyNanoseconds }.max() ?? 0)
     guard end > 0 else { return [dim("no micro-batches yet")] }
     let rows = zip(trace.tracks, names).map { track, name in
       let cells = Self.cells(

@@ -28,7 +28,7 @@ import Testing
     #expect(request.sampling == Sampling(maximumTokens: 256))
 
     let full = try parse(
-      #"{"custom_id":"2","images":["a.jpg","file:///x/b%20c.png"],"prompt":"","max_tokens":9,"#
+      #"{"custom_id":"2","images":["a.jpg","file:///x/b%20c.png"],"prompt":"x","max_tokens":9,"#
         + #""temperature":0.5,"top_k":4,"top_p":0.9,"seed":18446744073709551615,"logprobs":3}"#
     ).request.get()
     #expect(full.images == [.file("a.jpg"), .file("/x/b c.png")])
@@ -37,6 +37,17 @@ import Testing
         == Sampling(
           temperature: 0.5, topK: 4, topP: 0.9, seed: .max, maximumTokens: 9, logprobCount: 3,
           wantsLogprobs: true))
+  }
+
+  @Test("Several prompts, each with its own grammar; a remote picture")
+  func prompts() throws {
+    let request = try parse(
+      #"{"custom_id":"1","image":"https://x/a.jpg","prompts":["detect a","segment b"],"#
+        + #""constrain":true}"#
+    ).request.get()
+    #expect(request.images == [.remote("https://x/a.jpg")])
+    #expect(request.prompts.map(\.text) == ["detect a", "segment b"])
+    #expect(request.prompts.map(\.grammar) == [.detect, .segment])
   }
 
   @Test("The chat form: the last user text, the pictures of all user messages")
@@ -76,8 +87,12 @@ import Testing
     (#"{"custom_id":"a","image":"x\u0000y","prompt":"b"}"#, "invalid_image_url"),
     (#"{"custom_id":"a","image":"a","images":["b"],"prompt":"b"}"#, "invalid_request"),
     (#"{"custom_id":"a","images":"b","prompt":"b"}"#, "invalid_request"),
-    (#"{"custom_id":"a","image":"http://x/a.jpg","prompt":"b"}"#, "remote_image"),
-    (#"{"custom_id":"a","image":"HTTPS://x/a.jpg","prompt":"b"}"#, "remote_image"),
+    (#"{"custom_id":"a","image":"ftp://x/a.jpg","prompt":"b"}"#, "remote_image"),
+    (#"{"custom_id":"a","image":"S3://x/a.jpg","prompt":"b"}"#, "remote_image"),
+    (#"{"custom_id":"a","image":"a","prompt":"b","prompts":["c"]}"#, "invalid_request"),
+    (#"{"custom_id":"a","image":"a","prompts":[]}"#, "invalid_request"),
+    (#"{"custom_id":"a","image":"a","prompts":"c"}"#, "invalid_request"),
+    (#"{"custom_id":"a","image":"a","prompts":["c",""]}"#, "missing_prompt"),
     (#"{"custom_id":"a","image":"file://host/a.jpg","prompt":"b"}"#, "invalid_image_url"),
     (#"{"custom_id":"a","image":"file://a.jpg","prompt":"b"}"#, "invalid_image_url"),
     (#"{"custom_id":"a","image":"file:///%ZZ","prompt":"b"}"#, "invalid_image_url"),
@@ -129,7 +144,7 @@ import Testing
   @Test(
     "What would change the answer is refused",
     arguments: [
-      #""n":2"#, #""stream":true"#, #""stop":["x"]"#, #""tools":[]"#,
+      #""n":2"#, #""stream":true"#, #""tools":[]"#,
       #""response_format":{"type":"json_object"}"#,
     ])
   func unsupported(_ field: String) {

@@ -41,6 +41,31 @@ import Testing
     #expect(lines.map(\.number) == [1, 2, 3, 4])
   }
 
+  @Test("It goes to any line, within what it holds or not", arguments: [4, 1000])
+  func seeking(_ chunk: Int) throws {
+    let folder = try TemporaryFolder()
+    let path = try folder.write("one\n\ntwo\nthree", "in.jsonl")
+    var reader = try BatchReader(path: path, chunkByteCount: chunk)
+    var places: [ReadingPlace] = []
+    var lines: [RawLine] = []
+    while let line = try reader.next() {
+      places.append(reader.place)
+      lines.append(line)
+    }
+    #expect(lines.map(\.offset) == [0, 5, 9])
+    #expect(lines.map(\.isEnded) == [true, true, false])
+    for index in [2, 0, 1, 2, 2] {
+      try reader.seek(
+        to: ReadingPlace(offset: lines[index].offset, line: lines[index].number - 1))
+      #expect(try reader.next() == lines[index])
+    }
+    // The digest depends on the lines and not on how they were read.
+    try reader.seek(to: places[0])
+    #expect(try reader.next() == lines[1])
+    #expect(reader.place == places[1])
+    #expect(Set(places.map(\.digest)).count == 3)
+  }
+
   @Test("Empty files have no lines; folders and missing files are errors")
   func edges() throws {
     #expect(try read([]).isEmpty)

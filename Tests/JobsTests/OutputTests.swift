@@ -26,7 +26,7 @@ import Testing
     progress.failed = 1
     progress.imageCount = 18
     progress.elapsed = .seconds(30)
-    #expect(progress.text == "9 answered, 1 failed, 0.6 images/s, 1:30 left")
+    #expect(progress.text == "9 answered, 1 failed, about 30 left, 0.6 images/s, 1:30 to go")
     #expect(progress.bar(width: 8).hasPrefix("██░░░░░░  25 %  9 answered"))
     #expect(BatchProgress.clock(3723) == "1:02:03")
     #expect(BatchProgress().text == "0 answered, 0.0 images/s")
@@ -37,8 +37,7 @@ import Testing
   func table() {
     func result(_ name: String, _ text: String, _ boxes: [Box] = []) -> BatchResult {
       BatchResult(
-        line: 1, endOffset: 1, customID: "id", imageNames: name.isEmpty ? [] : [name], prompt: "p",
-        model: nil,
+        line: 1, customID: "id", imageNames: name.isEmpty ? [] : [name], prompts: ["p"], model: nil,
         outcome: .success(
           Answer(
             text: text, tokenIDs: [], finish: .stop, promptTokens: 0, completionTokens: 0,

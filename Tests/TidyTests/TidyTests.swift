@@ -17,7 +17,7 @@ import Testing
     "Pipelining": ["Checkpoints", "Messaging", "PaliGemma", "Tensors"],
     "Jobs": [
       "Imaging", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization",
-      "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOPosix",
+      "AsyncHTTPClient", "GRDB", "NIOCore", "NIOHTTP1", "NIOPosix",
     ],
     "HTTPAPI": [
       "Imaging", "Jobs", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization",
@@ -31,7 +31,7 @@ import Testing
   ]
   /// Packages of others; only targets that name them above may import them.
   static let foreign: Set = [
-    "ArgumentParser", "AsyncHTTPClient", "HTTPTypes", "Hummingbird", "HummingbirdCore",
+    "ArgumentParser", "AsyncHTTPClient", "GRDB", "HTTPTypes", "Hummingbird", "HummingbirdCore",
     "HummingbirdTLS", "Logging", "NIOCore", "NIOHTTP1", "NIOHTTPTypes", "NIOPosix", "NIOSSL",
     "ServiceLifecycle", "Yams",
   ]

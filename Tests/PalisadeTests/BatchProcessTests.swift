@@ -1,0 +1,230 @@
+import Foundation
+import GRDB
+import Testing
+
+/// A batch as a process that is killed. Serialized: every test fills both cores by itself.
+@Suite(.serialized) struct BatchProcessTests {
+  /// A folder with a batch file and what comes of it.
+  private struct Work {
+    let folder: URL
+    var input: String { folder.appending(path: "in.jsonl").path() }
+    var output: String { folder.appending(path: "out.jsonl").path() }
+
+    /// `lines` requests about the demo's pictures, every eighth of them wrong in some way.
+    init(lines: Int) throws {
+      folder = try Program.temporaryFolder()
+      let images = Program.demo + "/images"
+      let names = try FileManager.default.contentsOfDirectory(atPath: images).sorted()
+      let prompts = ["caption en", "detect red circle", "count circles"]
+      let text = (0..<lines).map { number in
+        switch number % 16 {
+        case 7: #"{"custom_id": "r\#(number)", "image": "missing.png", "prompt": "ocr"}"#
+        case 15: #"{"custom_id": "r\#(number - 1)", "image": "x.png", "prompt": "ocr"}"#
+        default:
+          #"{"custom_id": "r\#(number)", "image": "\#(images)/\#(names[number % names.count])", "#
+            + #""prompt": "\#(prompts[number % 3])", "max_tokens": 12}"#
+        }
+      }
+      try (text.joined(separator: "\n") + "\n").write(
+        toFile: folder.appending(path: "in.jsonl").path(), atomically: true, encoding: .utf8)
+    }
+
+    func lines(_ name: String) -> [String] {
+      let text = try? String(contentsOf: folder.appending(path: name), encoding: .utf8)
+      return (text ?? "").split(separator: "\n").map(String.init)
+    }
+    var results: [String] { lines("out.jsonl") }
+    var errors: [String] { lines("out.errors.jsonl") }
+
+    /// Asks the journal, once nobody holds it.
+    func journal(_ query: String) throws -> [String] {
+      let queue = try DatabaseQueue(path: output + ".journal")
+      defer { try? queue.close() }
+      return try queue.read { try String.fetchAll($0, sql: query) }
+    }
+  }
+
+  private func arguments(_ work: Work, _ options: [String]) -> [String] {
+    ["batch", work.input, "--output", work.output] + options
+  }
+
+  private static let local = ["--model", Program.model, "--threads", "1", "--window", "8"]
+
+  @Test func killedAtAnyMomentItGoesOn() async throws {
+    let lines = 160
+    let undisturbed = try Work(lines: lines)
+    let whole = try await Program.run(arguments(undisturbed, Self.local))
+    #expect(whole.status == 2, "\(whole.errors)")
+    #expect(undisturbed.results.count == lines - lines / 8)
+
+    var random = SplitMix(seed: 20_261_124)
+    let work = try Work(lines: lines)
+    var rounds = 0
+    var finished: Set<String> = []
+    while rounds < 200 {
+      let batch = try Program.start(arguments(work, Self.local))
+      // From before the journal is there to well within the answers: each round does a little.
+      let end = ContinuousClock.now + .milliseconds(Int(random.next() % 600) + 20)
+      while batch.isRunning, ContinuousClock.now < end {
+        try await Task.sleep(for: .milliseconds(1))
+      }
+      let isDone = !batch.isRunning
+      batch.signal(SIGKILL)
+      _ = await batch.ended()
+      rounds += 1
+      // Nothing that was written goes away, and only a torn end may be no line of the whole.
+      let now = Set(work.results.filter { undisturbed.results.contains($0) })
+      #expect(finished.isSubset(of: now))
+      finished = now
+      if isDone { break }
+    }
+    #expect(rounds >= 30, "only \(rounds) kills before it was whole")
+    let last = try await Program.run(arguments(work, Self.local + ["--ordered"]))
+    #expect(last.status == 2, "\(last.errors)")
+    #expect(work.results.sorted() == undisturbed.results.sorted())
+    #expect(work.errors.sorted() == undisturbed.errors.sorted())
+  }
+
+  @Test func whatIsFinishedIsNotDoneTwice() async throws {
+    let work = try Work(lines: 96)
+    let batch = try Program.start(arguments(work, Self.local))
+    for _ in 0..<3000 where work.results.count < 20 { try await Task.sleep(for: .milliseconds(5)) }
+    batch.signal(SIGKILL)
+    _ = await batch.ended()
+    struct Line: Decodable { let custom_id: String }
+    let finished = try work.results.compactMap { line in
+      // The last may be torn.
+      try? JSONDecoder().decode(Line.self, from: Data(line.utf8)).custom_id
+    }
+    #expect(finished.count >= 20)
+    let second = try await Program.run(arguments(work, Self.local))
+    #expect(second.status == 2 && second.errors.contains("earlier"), "\(second.errors)")
+    let once = Set(
+      try work.journal("SELECT custom_id FROM requests WHERE attempts = 1 AND state = 1"))
+    #expect(once.isSuperset(of: finished))
+    #expect(work.results.count == 84)
+  }
+
+  @Test func theCoordinatorMayDieAndComeBack() async throws {
+    let work = try Work(lines: 480)
+    let expected = try Work(lines: 480)
+    _ = try await Program.run(arguments(expected, Self.local))
+    let folder = try Program.temporaryFolder()
+    let endpoint = "ipc://" + folder.appending(path: "c").path()
+    let options = ["--workers", "1+1", "--endpoint", endpoint]
+    func cluster() async throws -> ProcessCluster {
+      let coordinator = try Program.start(["serve", "--model", Program.model] + options)
+      let workers = try (0..<2).map { index in
+        try Program.start([
+          "worker", "--coordinator", endpoint, "--name", "w\(index)", "--threads", "1",
+        ])
+      }
+      let status = try await Program.run(["status", "--coordinator", endpoint, "--wait", "120"])
+      #expect(status.status == 0, "\(status.errors)")
+      return ProcessCluster(endpoint: endpoint, coordinator: coordinator, workers: workers)
+    }
+    var current = try await cluster()
+    defer { current.kill() }
+    let batch = try Program.start(
+      arguments(work, ["--coordinator", endpoint, "--patience", "100"]))
+    var random = SplitMix(seed: 7)
+    for round in 1...3 {
+      let wanted = work.results.count + 20 + Int(random.next() % 30)
+      for _ in 0..<6000 where work.results.count < wanted && batch.isRunning {
+        try await Task.sleep(for: .milliseconds(5))
+      }
+      #expect(batch.isRunning, "round \(round): \(batch.errors)")
+      current.kill()
+      for worker in current.workers { _ = await worker.ended() }
+      _ = await current.coordinator.ended()
+      current = try await cluster()
+    }
+    #expect(await batch.ended(within: 120) == 2, "\(batch.errors)")
+    #expect(work.results.sorted() == expected.results.sorted())
+    #expect(work.errors.sorted() == expected.errors.sorted())
+  }
+
+  @Test func memoryDoesNotGrowWithTheFile() async throws {
+    func peak(lines: Int) async throws -> Int {
+      let work = try Work(lines: 0)
+      // Long names, so that a set of them would show.
+      let text = (0..<lines).map { number in
+        number % 1000 == 0
+          ? #"{"custom_id": "n\#(number)", "image": "\#(Program.demo)/images/shapes-02.png", "#
+            + #""prompt": "caption en"}"#
+          : #"{"custom_id": "n\#(number)-\#(String(repeating: "x", count: 500))"}"#
+      }.joined(separator: "\n")
+      try text.write(toFile: work.input, atomically: true, encoding: .utf8)
+      let batch = try Program.start(arguments(work, Self.local))
+      var peak = 0
+      while batch.isRunning {
+        let status = try? String(contentsOfFile: "/proc/\(batch.pid)/status", encoding: .utf8)
+        let line = (status ?? "").split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+        peak = max(peak, line.flatMap { Int($0.filter(\.isNumber)) } ?? 0)
+        try await Task.sleep(for: .milliseconds(20))
+      }
+      #expect(await batch.ended() == 2, "\(batch.errors)")
+      #expect(work.errors.count == lines - lines / 1000)
+      return peak
+    }
+    let (few, many) = (try await peak(lines: 2000), try await peak(lines: 40_000))
+    // The journal's cache of 8 MB fills; the names alone would be 20 MB.
+    #expect(many - few < 16_000, "from \(few) to \(many) kB")
+  }
+
+  @Test func whatAUserMayGetWrongIsToldWithItsRemedy() async throws {
+    let work = try Work(lines: 8)
+    func expect(_ arguments: [String], _ status: Int32, _ words: String...) async throws {
+      let result = try await Program.run(arguments)
+      #expect(result.status == status, "\(arguments): \(result.errors)")
+      for word in words {
+        #expect(result.errors.contains(word), "\(arguments): \(result.errors)")
+      }
+    }
+    let model = ["--model", Program.model]
+    let output = ["--output", work.output] + model
+    try await expect(["batch", "retry", work.input] + output, 1, "no journal")
+    try await expect(["batch", "/nowhere.jsonl"] + output, 1, "cannot read")
+    try await expect(["batch", work.input] + model, 64, "--output")
+    try await expect(["batch", "a", "b"] + output, 64, "quote")
+    try await expect(["batch", "--images", "*.png"] + output, 64, "--prompt")
+    try await expect(arguments(work, model), 2, "image_not_found", "batch retry")
+    try await expect(arguments(work, model), 2, "nothing left to do")
+    try await expect(
+      arguments(work, model + ["--max-tokens", "9"]), 1, "--max-tokens has changed", "--restart")
+    try await expect(
+      arguments(work, model + ["--precision", "int8"]), 1, "precision has changed")
+    try await expect(["batch", "retry"] + arguments(work, model).dropFirst(), 2, "7 answered")
+    try await expect(
+      ["batch", work.input, "--validate-only"] + model, 2, "7 of 8 requests are good")
+  }
+
+  @Test func aFolderOfPicturesNeedsNoFileOfRequests() async throws {
+    let folder = try Program.temporaryFolder()
+    let output = folder.appending(path: "out.jsonl").path()
+    let arguments = [
+      "batch", "--images", Program.demo + "/images/shapes-0[12].png", "--prompt", "caption en",
+      "--prompt", "count circles", "--output", output, "--model", Program.model, "--ordered",
+    ]
+    let first = try await Program.run(arguments)
+    #expect(first.status == 0, "\(first.errors)")
+    let text = try String(contentsOfFile: output, encoding: .utf8)
+    #expect(text.split(separator: "\n").count == 2)
+    #expect(text.contains(#""prompt":"count circles""#))
+    let second = try await Program.run(arguments)
+    #expect(second.status == 0 && second.errors.contains("nothing left"), "\(second.errors)")
+  }
+}
+
+/// Random moments that are the same in every run.
+private struct SplitMix {
+  private var state: UInt64
+  init(seed: UInt64) { state = seed }
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var mixed = state
+    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+    return mixed ^ (mixed >> 31)
+  }
+}
