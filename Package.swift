@@ -122,6 +122,16 @@ let package = Package(
         "Pipelining", "Tensors", "Tokenization", .product(name: "GRDB", package: "GRDB.swift"),
       ], exclude: ["Fixtures"], swiftSettings: swift),
     .testTarget(
+      name: "HTTPAPITests",
+      dependencies: [
+        "HTTPAPI", "Imaging", "Jobs", "Messaging", "PaliGemma", "Pipelining", "Tensors",
+        "Tokenization",
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdTesting", package: "hummingbird"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "NIOCore", package: "swift-nio"),
+      ], swiftSettings: swift),
+    .testTarget(
       name: "PalisadeTests",
       dependencies: ["Tensors", "palisade", .product(name: "GRDB", package: "GRDB.swift")],
       swiftSettings: swift),

@@ -70,14 +70,22 @@ final class BatchExecution: Sendable {
   }
 
   /// Answers all of it, on from where an earlier start was.
-  func run(service: any AnswerService) async throws -> BatchSummary {
+  ///
+  /// - Parameters:
+  ///   - backend: answers, and fetches pictures.
+  ///   - seconds: how long a cluster without workers is waited for; the batch expires by itself.
+  /// - Returns: how it ended.
+  func run(_ backend: HTTPBackend, patience seconds: Int) async throws -> BatchSummary {
     do {
       try FileManager.default.createDirectory(
         atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     } catch { throw DurableFile.failure("cannot make", folder) }
     var configuration = BatchRunner.Configuration(input: input, output: output)
     configuration.readsLocalFiles = false
-    return try await BatchRunner(configuration, service: service).run { _, progress in
+    configuration.remoteImages = backend.images
+    configuration.job = id
+    configuration.patience = .seconds(seconds)
+    return try await BatchRunner(configuration, service: backend.service).run { _, progress in
       self.update(completed: progress.succeeded, failed: progress.failed)
     }
   }

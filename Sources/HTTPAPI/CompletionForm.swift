@@ -148,7 +148,8 @@ struct CompletionWriter: Sendable {
 
   /// What was read from the answer, beside its text: fields of our own, as in batches.
   private func typed(_ answer: Answer) -> [String: JSONText] {
-    var members = answer.typedJSON(hasMaskPictures: true)
+    var members = ["boxes": JSONText.array([])]
+    members.merge(answer.typedJSON(hasMaskPictures: true)) { $1 }
     members["token_ids"] = .array(answer.tokenIDs.map { .integer(Int($0)) })
     return members
   }

@@ -29,7 +29,7 @@ final class ServiceCore: Sendable {
     let store = try FileStore(folder: folder, limits: configuration.limits)
     files = store
     batches = try BatchQueue(files: store, limits: configuration.limits, logger: logger) {
-      try await $0.run(service: backend.service)
+      try await $0.run(backend, patience: configuration.limits.batchSeconds)
     }
   }
 
