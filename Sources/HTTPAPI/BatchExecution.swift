@@ -32,10 +32,10 @@ final class BatchExecution: Sendable {
   func setTotal(_ total: Int) { progress.withLock { $0.total = total } }
 
   /// Notes how many are done.
-  func update(completed: Int, failed: Int) {
+  private func update(_ batch: BatchProgress) {
     progress.withLock {
-      $0.completed = completed
-      $0.failed = failed
+      $0.completed = batch.succeeded
+      $0.failed = batch.failed
     }
   }
 
@@ -85,8 +85,9 @@ final class BatchExecution: Sendable {
     configuration.remoteImages = backend.images
     configuration.job = id
     configuration.patience = .seconds(seconds)
-    return try await BatchRunner(configuration, service: backend.service).run { _, progress in
-      self.update(completed: progress.succeeded, failed: progress.failed)
-    }
+    let summary = try await BatchRunner(configuration, service: backend.service).run(
+      onResult: { _, progress in update(progress) }, onTick: { update($0) })
+    update(summary.progress)
+    return summary
   }
 }

@@ -48,14 +48,13 @@ public struct HTTPServer: Sendable {
     let services = ServiceGroup(configuration: group)
     await core.start()
     try await withThrowingTaskGroup(of: Void.self) { tasks in
-      tasks.addTask { try await services.run() }
       tasks.addTask {
         await stop()
         await core.stop()
         await services.triggerGracefulShutdown()
       }
-      try await tasks.next()
-      tasks.cancelAll()
+      defer { tasks.cancelAll() }
+      try await services.run()
     }
   }
 

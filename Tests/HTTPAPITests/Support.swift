@@ -77,6 +77,8 @@ final class FakeService: AnswerService {
       }
       onDelta?(AnswerDelta(text: decoder.push(token.tokenID), tokens: [token]))
     }
+    let rest = decoder.finish()
+    if !rest.isEmpty { onDelta?(AnswerDelta(text: rest, tokens: [])) }
     return Answer(
       text: tokenizer.decode(ids), tokenIDs: ids, finish: .stop, promptTokens: 70,
       completionTokens: ids.count + 1,
