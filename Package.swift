@@ -21,6 +21,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ],
   targets: [
@@ -63,10 +64,26 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
       ],
       swiftSettings: swift),
+    .target(
+      name: "HTTPAPI",
+      dependencies: [
+        "Imaging", "Jobs", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization",
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdTLS", package: "hummingbird"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: swift),
     .executableTarget(
       name: "palisade",
       dependencies: [
-        "CKernels", "CZeroMQ", "Checkpoints", "Imaging", "Jobs", "Messaging", "PaliGemma",
+        "CKernels", "CZeroMQ", "Checkpoints", "HTTPAPI", "Imaging", "Jobs", "Messaging", "PaliGemma",
         "Pipelining", "Tensors", "Tokenization",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Yams", package: "Yams"),
@@ -99,6 +116,16 @@ let package = Package(
         "Checkpoints", "GoldenFixtures", "Imaging", "Jobs", "Messaging", "PaliGemma",
         "Pipelining", "Tensors", "Tokenization", .product(name: "GRDB", package: "GRDB.swift"),
       ], exclude: ["Fixtures"], swiftSettings: swift),
+    .testTarget(
+      name: "HTTPAPITests",
+      dependencies: [
+        "HTTPAPI", "Imaging", "Jobs", "Messaging", "PaliGemma", "Pipelining", "Tensors",
+        "Tokenization",
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdTesting", package: "hummingbird"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "NIOCore", package: "swift-nio"),
+      ], swiftSettings: swift),
     .testTarget(
       name: "PalisadeTests",
       dependencies: ["Tensors", "palisade", .product(name: "GRDB", package: "GRDB.swift")],
