@@ -21,7 +21,6 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ],
   targets: [
@@ -33,7 +32,8 @@ let package = Package(
         .linkedLibrary(":libopenblas.a"), .linkedLibrary(":libgfortran.so.5"), .linkedLibrary("m"),
       ]),
     .target(name: "Tensors", dependencies: ["CKernels"], swiftSettings: swift),
-    .target(name: "Checkpoints", dependencies: ["Tensors"], swiftSettings: swift),
+    .systemLibrary(name: "CZip"),
+    .target(name: "Checkpoints", dependencies: ["CZip", "Tensors"], swiftSettings: swift),
     .target(
       name: "PaliGemma", dependencies: ["CKernels", "Checkpoints", "Tensors"], swiftSettings: swift),
     .target(
@@ -69,6 +69,7 @@ let package = Package(
       dependencies: [
         "Imaging", "Jobs", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization",
         .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "HummingbirdTLS", package: "hummingbird"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
@@ -76,16 +77,19 @@ let package = Package(
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Logging", package: "swift-log"),
-        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
+      // In the binary itself, so that it can be moved to another machine alone.
+      resources: [.embedInCode("Dashboard")],
       swiftSettings: swift),
     .executableTarget(
       name: "palisade",
       dependencies: [
-        "CKernels", "CZeroMQ", "Checkpoints", "HTTPAPI", "Imaging", "Jobs", "Messaging", "PaliGemma",
+        "CKernels", "CZeroMQ", "Checkpoints", "HTTPAPI", "Imaging", "Jobs", "Messaging",
+        "PaliGemma",
         "Pipelining", "Tensors", "Tokenization",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
         .product(name: "Yams", package: "Yams"),
       ], swiftSettings: swift),
     // What several test targets read: the goldens of Hugging Face, and how.
@@ -95,7 +99,8 @@ let package = Package(
     .testTarget(name: "TidyTests", swiftSettings: swift),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"], swiftSettings: swift),
     .testTarget(
-      name: "CheckpointsTests", dependencies: ["Checkpoints", "Tensors"], swiftSettings: swift),
+      name: "CheckpointsTests", dependencies: ["Checkpoints", "Tensors"], exclude: ["Fixtures"],
+      swiftSettings: swift),
     .testTarget(name: "KernelsTests", dependencies: ["CKernels"], swiftSettings: swift),
     .testTarget(
       name: "PaliGemmaTests",

@@ -1,4 +1,4 @@
-// RGB8 to PNG and baseline JPEG, in memory.
+// RGB8 (and grey) to PNG and baseline JPEG, in memory.
 #include <png.h>
 #include <setjmp.h>
 #include <stdio.h>  // jpeglib.h does not include what it uses
@@ -47,19 +47,23 @@ static void on_png_write(png_structp codec, png_bytep from, size_t count) {
 static void on_png_flush(png_structp codec) { (void)codec; }
 
 // The only frame that longjmp may return to; it changes no variable of its own after setjmp.
-static void write_png(png_structp codec, png_infop header, const uint8_t *rgb, uint32_t width,
-                      uint32_t height, struct png_output *output) {
+static void write_png(png_structp codec, png_infop header, const uint8_t *pixels, uint32_t width,
+                      uint32_t height, uint32_t channels, struct png_output *output) {
   if (setjmp(png_jmpbuf(codec)) != 0) return;
   png_set_write_fn(codec, output, on_png_write, on_png_flush);
-  png_set_IHDR(codec, header, width, height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+  png_set_IHDR(codec, header, width, height, 8,
+               channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
                PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
   png_write_info(codec, header);
-  for (uint32_t y = 0; y < height; y++) png_write_row(codec, rgb + 3 * (size_t)width * y);
+  for (uint32_t y = 0; y < height; y++) {
+    png_write_row(codec, pixels + channels * (size_t)width * y);
+  }
   png_write_end(codec, header);
 }
 
-int32_t image_encode_png(const uint8_t *rgb, uint32_t width, uint32_t height, uint8_t **encoded,
-                         size_t *encoded_byte_count, struct image_report *report) {
+int32_t image_encode_png(const uint8_t *pixels, uint32_t width, uint32_t height, uint32_t channels,
+                         uint8_t **encoded, size_t *encoded_byte_count,
+                         struct image_report *report) {
   *report = (struct image_report){0};
   struct png_output output = {.report = report};
   png_infop header = NULL;
@@ -69,7 +73,7 @@ int32_t image_encode_png(const uint8_t *rgb, uint32_t width, uint32_t height, ui
   if (header == NULL) {
     output.status = image_fail(report, IMAGE_OUT_OF_MEMORY, "no memory for an encoder");
   } else {
-    write_png(codec, header, rgb, width, height, &output);
+    write_png(codec, header, pixels, width, height, channels, &output);
   }
   png_destroy_write_struct(&codec, &header);
   if (output.status != IMAGE_OK) {

@@ -4,6 +4,10 @@
 #include <math.h>
 #include <string.h>
 
+#define STRIP_ROWS 6
+#define ACTIVATION_BYTES 2
+#define INT8_SUMS int8_sums_avx2
+#define INT4_SUMS int4_sums_avx2
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #include "lanes_table.h"
 #pragma clang attribute pop

@@ -4,6 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include "table.h"
 
 static _Atomic(const struct kernel_table *) current;
@@ -29,15 +33,26 @@ bool cpu_has_avx2(void) {
 #endif
 }
 
+// AVX-VNNI: CPUID leaf 7, subleaf 1, EAX bit 4 (Alder Lake, Zen 5 and later).
+static bool cpu_has_avxvnni(void) {
+#if defined(__x86_64__)
+  unsigned a, b, c, d;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+#else
+  return false;
+#endif
+}
+
 // The index-th table this CPU can run, best first.
 static const struct kernel_table *available(int index) {
-  const struct kernel_table *tables[5];
+  const struct kernel_table *tables[6];
   int count = 0;
 #if defined(__x86_64__)
   if (cpu_has_avx512()) {
     if (__builtin_cpu_supports("avx512vnni")) tables[count++] = &kernel_table_avx512vnni;
     tables[count++] = &kernel_table_avx512;
   }
+  if (cpu_has_avx2() && cpu_has_avxvnni()) tables[count++] = &kernel_table_avxvnni;
   if (cpu_has_avx2()) tables[count++] = &kernel_table_avx2;
 #endif
   tables[count++] = &kernel_table_portable;

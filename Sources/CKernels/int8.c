@@ -1,8 +1,7 @@
-// Products with int8 weights. Weights have a scale per output, activations one per row, found as they come; sums are 32-bit integers, so they are
-// exact and the same in any order, on any instruction set, in any company (law 2 to the bit).
+// Products with quantised weights. Weights have a scale per output (and in int4 an integer multiplier per 32 inputs), activations a scale per row,
+// found as they come; sums are 32-bit integers, so they are exact and the same in any order, on any instruction set, in any company (law 2 to the bit).
 //
 // Activations are stored as q + 128, because vpdpbusd multiplies unsigned by signed bytes: Σ (q + 128) w = Σ q w + 128 Σ w, and Σ w is known.
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,102 +9,84 @@
 #include "pool.h"
 #include "table.h"
 
-enum { ROWS_PER_TASK = 96, OFFSET = 128, LARGEST = 127 };
-
-size_t kernel_int8_packed_bytes(size_t N, size_t K) { return int8_panels(N) * INT8_PANEL * int8_groups(K) * INT8_GROUP; }
-
-// ---- Weights ----
-
-struct packing {
-  size_t first, rows, N, K;
-  const float *w;
-  int8_t *packed;
-  float *scales;
-  int32_t *sums;
-};
-
-static float largest_of(size_t count, const float *x) {
-  float largest = 0;
-  for (size_t i = 0; i < count; i++) largest = fmaxf(largest, fabsf(x[i]));
-  return largest;
-}
-
-// Row n of the weights to its place: panel n / 64, then group by group, 64 outputs × 4 inputs.
-static void pack_row(void *context, size_t index) {
-  const struct packing *c = context;
-  size_t n = c->first + index;
-  const float *w = c->w + index * c->K;
-  float largest = largest_of(c->K, w), factor = largest > 0 ? LARGEST / largest : 0;
-  int8_t *panel = c->packed + n / INT8_PANEL * INT8_PANEL * int8_groups(c->K) * INT8_GROUP + n % INT8_PANEL * INT8_GROUP;
-  int32_t sum = 0;
-  for (size_t k = 0; k < c->K; k++) {
-    int8_t q = (int8_t)lrintf(w[k] * factor);
-    panel[k / INT8_GROUP * INT8_PANEL * INT8_GROUP + k % INT8_GROUP] = q;
-    sum += q;
-  }
-  c->scales[n] = largest / LARGEST;
-  c->sums[n] = sum;
-}
-
-void kernel_int8_pack_f32(size_t first, size_t rows, size_t N, size_t K, const float *w, int8_t *packed, float *scales, int32_t *sums) {
-  struct packing c = {.first = first, .rows = rows, .N = N, .K = K, .w = w, .packed = packed, .scales = scales, .sums = sums};
-  pool_run(rows, pack_row, &c);
-}
-
-// ---- Products ----
+// A task multiplies some panels with rows whose activations (a block of 512 inputs of each) stay in a second-level cache.
+enum { ROWS_PER_TASK = 144, PANELS_PER_TASK = 4 };
 
 struct product {
   const struct kernel_table *table;  // the calling thread's choice
-  size_t T, N, K, panels;
-  const float *x;
-  const int8_t *packed;
-  const float *scales, *bias;
-  const int32_t *sums;
-  uint8_t *quantised;  // [T, groups · 4]
+  const struct kernel_quantised *w;
+  size_t T, strip, stride, activation_bytes;  // stride: activations of a row, filled up
+  size_t panels, panels_per_task, panel_bytes, chunks, rows_per_task;
+  int8_sums *sums;
+  const float *x, *bias;
+  enum kernel_then then;
+  uint8_t *quantised;  // strips
   float *row_scales;   // [T]
   float *out;
 };
 
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+static size_t quotient_up(size_t a, size_t b) { return (a + b - 1) / b; }
+
+// Quantises row t and puts it in its place in its strip.
 static void quantise_row(void *context, size_t t) {
   const struct product *c = context;
-  size_t stride = int8_groups(c->K) * INT8_GROUP;
-  c->row_scales[t] = c->table->quantise(c->K, c->x + t * c->K, c->quantised + t * stride);
-  memset(c->quantised + t * stride + c->K, OFFSET, stride - c->K);
+  size_t K = c->w->K, row = t % c->strip, first = t - row, height = smaller(c->strip, c->T - first);
+  uint8_t *strip = c->quantised + first * c->stride * c->activation_bytes;
+  uint8_t *bytes = height == 1 && c->activation_bytes == 1 ? strip : (uint8_t *)pool_scratch(2, c->stride / 4);
+  if (bytes == NULL) abort();
+  c->row_scales[t] = c->table->quantise(K, c->x + t * K, bytes);
+  memset(bytes + K, INT8_OFFSET, c->stride - K);
+  if (bytes == strip) return;
+  if (c->activation_bytes == 1) {
+    for (size_t g = 0; g < c->stride / INT8_GROUP; g++) memcpy(strip + (g * height + row) * INT8_GROUP, bytes + g * INT8_GROUP, INT8_GROUP);
+    return;
+  }
+  uint16_t *wide = (uint16_t *)strip + row * INT8_GROUP;
+  for (size_t g = 0; g < c->stride; g += INT8_GROUP, wide += height * INT8_GROUP)
+    for (size_t i = 0; i < INT8_GROUP; i++) wide[i] = bytes[g + i];
 }
 
-// sums · scale of row · scale of output + bias, for one tile.
-static void finish(const struct product *c, size_t t, size_t rows, size_t first, const int32_t *sums) {
-  size_t width = c->N - first < INT8_PANEL ? c->N - first : INT8_PANEL;
-  for (size_t r = 0; r < rows; r++) {
-    float *out = c->out + (t + r) * c->N + first, scale = c->row_scales[t + r];
-    for (size_t n = 0; n < width; n++)
-      out[n] = (float)(sums[r * INT8_PANEL + n] - OFFSET * c->sums[first + n]) * (scale * c->scales[first + n]) + (c->bias ? c->bias[first + n] : 0);
-  }
+// Rows first_row..<+rows of panel `panel`: from sums to outputs.
+static void finish(const struct product *c, size_t first_row, size_t rows, size_t panel, const int32_t *sums) {
+  size_t outputs = c->then == KERNEL_GEGLU ? INT8_PANEL / 2 : INT8_PANEL, first = panel * outputs;
+  struct int8_finish f = {
+      .rows = rows, .width = smaller(outputs, c->w->N - first), .sums = sums, .row_scales = c->row_scales + first_row,
+      .scales = c->w->scales + panel * INT8_PANEL, .bias = c->bias ? c->bias + first : NULL, .weight_sums = c->w->sums + panel * INT8_PANEL,
+      .then = c->then, .out = c->out + first_row * c->w->N + first, .out_stride = c->w->N};
+  c->table->finish(&f);
 }
 
 static void run(void *context, size_t index) {
   const struct product *c = context;
-  size_t panel = index % c->panels, first_row = index / c->panels * ROWS_PER_TASK;
-  size_t last = first_row + ROWS_PER_TASK < c->T ? first_row + ROWS_PER_TASK : c->T;
-  size_t groups = int8_groups(c->K), stride = groups * INT8_GROUP;
-  _Alignas(64) int32_t sums[INT8_ROWS * INT8_PANEL];
-  for (size_t t = first_row; t < last; t += INT8_ROWS) {
-    size_t rows = last - t < INT8_ROWS ? last - t : INT8_ROWS;
-    c->table->int8_tile(rows, groups, c->quantised + t * stride, stride, c->packed + panel * INT8_PANEL * stride, sums);
-    finish(c, t, rows, panel * INT8_PANEL, sums);
-  }
+  size_t first_row = index / c->chunks * c->rows_per_task, rows = smaller(c->rows_per_task, c->T - first_row);
+  size_t panel = index % c->chunks * c->panels_per_task, panels = smaller(c->panels_per_task, c->panels - panel);
+  int32_t *sums = (int32_t *)pool_scratch(1, panels * rows * INT8_PANEL);
+  if (sums == NULL) abort();
+  c->sums(
+      rows, c->stride / INT8_GROUP, c->quantised + first_row * c->stride * c->activation_bytes, panels, c->panel_bytes,
+      c->w->packed + panel * c->panel_bytes, sums);
+  for (size_t p = 0; p < panels; p++) finish(c, first_row, rows, panel + p, sums + p * rows * INT8_PANEL);
 }
 
-void kernel_linear_int8_f32(
-    size_t T, size_t N, size_t K, const float *x, const int8_t *packed, const float *scales, const int32_t *sums, const float *bias, float *out) {
-  if (T == 0 || N == 0) return;
-  size_t stride = int8_groups(K) * INT8_GROUP;
-  // Scratch of the calling thread: bytes of all rows, then their scales.
-  float *scratch = pool_scratch(0, (T * stride + 3) / 4 + T);
-  if (scratch == NULL) abort();
+void kernel_linear_quantised_f32(
+    size_t T, const struct kernel_quantised *w, const float *x, const float *bias, enum kernel_then then, float *out) {
+  if (T == 0 || w->N == 0) return;
+  const struct kernel_table *table = kernel_table_current();
   struct product c = {
-      .table = kernel_table_current(), .T = T, .N = N, .K = K, .panels = int8_panels(N), .x = x, .packed = packed, .scales = scales, .bias = bias,
-      .sums = sums, .quantised = (uint8_t *)(scratch + T), .row_scales = scratch, .out = out};
+      .table = table, .w = w, .T = T, .strip = table->strip_rows, .stride = int8_blocks(w->K) * INT8_BLOCK,
+      .activation_bytes = w->bits == 8 ? table->activation_bytes : 1,
+      .panels = kernel_quantised_rows(w->N, then == KERNEL_GEGLU) / INT8_PANEL, .panels_per_task = PANELS_PER_TASK,
+      .panel_bytes = w->bits == 8 ? int8_panel_bytes(w->K) : int4_panel_bytes(w->K), .sums = w->bits == 8 ? table->int8_sums : table->int4_sums,
+      .x = x, .bias = bias, .then = then, .out = out};
+  // Scratch of the calling thread: activations of all rows, then their scales.
+  float *scratch = pool_scratch(0, T * c.stride * c.activation_bytes / 4 + 16 + T);
+  if (scratch == NULL) abort();
+  c.quantised = (uint8_t *)scratch;
+  c.row_scales = scratch + (T * c.stride * c.activation_bytes / 4 + 15) / 16 * 16;
+  // Equal shares of rows, whole strips each.
+  c.rows_per_task = quotient_up(quotient_up(T, quotient_up(T, ROWS_PER_TASK)), c.strip) * c.strip;
+  c.chunks = quotient_up(c.panels, c.panels_per_task);
   pool_run(T, quantise_row, &c);
-  pool_run((T + ROWS_PER_TASK - 1) / ROWS_PER_TASK * c.panels, run, &c);
+  pool_run(quotient_up(T, c.rows_per_task) * c.chunks, run, &c);
 }

@@ -90,18 +90,83 @@ static float quantise(size_t count, const float *x, uint8_t *out) {
   return largest / 127;
 }
 
-// sums[r, n] = Σ x[r, k] · w[n, k]
-static void int8_tile(size_t rows, size_t groups, const uint8_t *x, size_t x_stride, const int8_t *panel, int32_t *sums) {
-  for (size_t r = 0; r < rows; r++)
+static float value4(float v) {
+  float q = rintf(v);
+  return q < -8 ? -8 : q > 7 ? 7 : q;
+}
+
+// The squared error of 32 weights in steps of `step`, summed as sixteen lanes sum, since the least of errors must be the same everywhere.
+static float error4(const float *w, float step) {
+  float squares[16];
+  for (size_t i = 0; i < 16; i++) {
+    float c = w[i] - value4(w[i] * (1 / step)) * step, d = w[i + 16] - value4(w[i + 16] * (1 / step)) * step;
+    squares[i] = fmaf(c, c, d * d);
+  }
+  for (size_t half = 8; half > 0; half /= 2)
+    for (size_t i = 0; i < half; i++) squares[i] += squares[i + half];
+  return squares[0];
+}
+
+// m = argmin Σ (w_i − m · unit · q_i)², q_i = the nearest of −8...7
+static int quantise4(const float *w, float unit, int8_t *values) {
+  int best = 1;
+  for (int m = 2; unit > 0 && m <= INT4_MULTIPLIER_MAXIMUM; m++)
+    if (error4(w, unit * (float)m) < error4(w, unit * (float)best)) best = m;
+  for (size_t i = 0; i < INT8_BLOCK; i++) values[i] = unit > 0 ? (int8_t)value4(w[i] * (1 / (unit * (float)best))) : 0;
+  return best;
+}
+
+// The weight of output n and input k in an int8 panel, and in an int4 one.
+static int32_t weight8(const uint8_t *panel, size_t n, size_t k) {
+  return (int8_t)panel[k / INT8_GROUP * INT8_GROUP_BYTES + n * INT8_GROUP + k % INT8_GROUP];
+}
+static int32_t weight4(const uint8_t *panel, size_t n, size_t k) {
+  const uint8_t *block = panel + k / INT8_BLOCK * INT4_BLOCK_BYTES;
+  size_t group = k % INT8_BLOCK / INT8_GROUP;
+  uint8_t both = block[INT8_PANEL + group / 2 * INT8_GROUP_BYTES + n * INT8_GROUP + k % INT8_GROUP];
+  return block[n] * ((group % 2 ? both >> 4 : both & 15) - 8);
+}
+
+// sums[p, r, n] = Σ_k x[r, k] · w[n, k]
+static void sums_of(
+    int32_t (*weight)(const uint8_t *, size_t, size_t), size_t rows, size_t groups, const uint8_t *x, size_t panels, size_t panel_bytes,
+    const uint8_t *panel, int32_t *sums) {
+  for (size_t p = 0; p < panels; p++, panel += panel_bytes)
+    for (size_t r = 0; r < rows; r++)
+      for (size_t n = 0; n < INT8_PANEL; n++) {
+        int32_t sum = 0;
+        for (size_t k = 0; k < groups * INT8_GROUP; k++) sum += x[r * groups * INT8_GROUP + k] * weight(panel, n, k);
+        *sums++ = sum;
+      }
+}
+static void int8_sums_scalar(
+    size_t rows, size_t groups, const void *x, size_t panels, size_t panel_bytes, const uint8_t *panel, int32_t *sums) {
+  sums_of(weight8, rows, groups, x, panels, panel_bytes, panel, sums);
+}
+static void int4_sums_scalar(
+    size_t rows, size_t groups, const void *x, size_t panels, size_t panel_bytes, const uint8_t *panel, int32_t *sums) {
+  sums_of(weight4, rows, groups, x, panels, panel_bytes, panel, sums);
+}
+
+static void finish(const struct int8_finish *c) {
+  size_t up = INT8_PANEL / 2;
+  for (size_t r = 0; r < c->rows; r++) {
+    float v[INT8_PANEL], *out = c->out + r * c->out_stride;
     for (size_t n = 0; n < INT8_PANEL; n++) {
-      int32_t sum = 0;
-      for (size_t k = 0; k < groups * INT8_GROUP; k++)
-        sum += x[r * x_stride + k] * panel[k / INT8_GROUP * INT8_PANEL * INT8_GROUP + n * INT8_GROUP + k % INT8_GROUP];
-      sums[r * INT8_PANEL + n] = sum;
+      int32_t sum = c->sums[r * INT8_PANEL + n] - INT8_OFFSET * c->weight_sums[n];
+      v[n] = (float)sum * (c->row_scales[r] * c->scales[n]) + (c->bias && n < c->width ? c->bias[n] : 0);
     }
+    for (size_t n = 0; n < c->width; n++) {
+      if (c->then == KERNEL_STORE) out[n] = v[n];
+      if (c->then == KERNEL_ADD) out[n] += v[n];
+      if (c->then == KERNEL_GELU) out[n] = (float)gelu_of(v[n]);
+      if (c->then == KERNEL_GEGLU) out[n] = (float)(gelu_of(v[n]) * v[n + up]);
+    }
+  }
 }
 
 const struct kernel_table kernel_table_scalar = {
     .isa = "scalar", .rmsnorm = rmsnorm, .layernorm = layernorm, .gelu = gelu, .geglu = geglu, .add = add, .scale = scale,
-    .softmax = softmax, .attend_row = attend_row, .logsumexp = logsumexp, .quantise = quantise, .int8_tile = int8_tile,
+    .softmax = softmax, .attend_row = attend_row, .logsumexp = logsumexp, .quantise = quantise,
+    .strip_rows = 1, .activation_bytes = 1, .int8_sums = int8_sums_scalar, .int4_sums = int4_sums_scalar, .finish = finish, .quantise4 = quantise4,
 };

@@ -3,6 +3,7 @@
 #define PALISADE_TABLE_H
 
 #include "include/kernels.h"
+#include "int8.h"
 
 struct kernel_table {
   const char *isa;
@@ -19,8 +20,12 @@ struct kernel_table {
   double (*logsumexp)(size_t count, const float *x);
   // q_i = round(127 x_i / max |x|) + 128; returns max |x| / 127.
   float (*quantise)(size_t count, const float *x, uint8_t *out);
-  // sums[r, n] = Σ_k x[r, k] · w[n, k] for `rows` (1...6) rows, 64 outputs and groups × 4 inputs; w as int8.c packs it.
-  void (*int8_tile)(size_t rows, size_t groups, const uint8_t *x, size_t x_stride, const int8_t *panel, int32_t *sums);
+  // 32 weights to −8...7 of the multiplier in 1...15 (returned) whose steps of multiplier · unit leave the least squared error.
+  int (*quantise4)(const float *w, float unit, int8_t *values);
+  // How int8 activations are laid out for int8_sums: rows of a strip, and bytes of one activation (int8.h). int4_sums takes bytes.
+  size_t strip_rows, activation_bytes;
+  int8_sums *int8_sums, *int4_sums;
+  void (*finish)(const struct int8_finish *c);
 };
 
 extern const struct kernel_table kernel_table_scalar;    // the specification
@@ -28,6 +33,7 @@ extern const struct kernel_table kernel_table_portable;  // 16 lanes, whatever t
 #if defined(__x86_64__)
 extern const struct kernel_table kernel_table_avx2;
 extern const struct kernel_table kernel_table_avx512;
+extern const struct kernel_table kernel_table_avxvnni;
 extern const struct kernel_table kernel_table_avx512vnni;
 #endif
 

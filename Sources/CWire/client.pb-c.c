@@ -187,6 +187,51 @@ void   palisade__wire__box__free_unpacked
   assert(message->base.descriptor == &palisade__wire__box__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   palisade__wire__malformed_text__init
+                     (Palisade__Wire__MalformedText         *message)
+{
+  static const Palisade__Wire__MalformedText init_value = PALISADE__WIRE__MALFORMED_TEXT__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__malformed_text__get_packed_size
+                     (const Palisade__Wire__MalformedText *message)
+{
+  assert(message->base.descriptor == &palisade__wire__malformed_text__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__malformed_text__pack
+                     (const Palisade__Wire__MalformedText *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__malformed_text__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__malformed_text__pack_to_buffer
+                     (const Palisade__Wire__MalformedText *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__malformed_text__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__MalformedText *
+       palisade__wire__malformed_text__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__MalformedText *)
+     protobuf_c_message_unpack (&palisade__wire__malformed_text__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__malformed_text__free_unpacked
+                     (Palisade__Wire__MalformedText *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__malformed_text__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   palisade__wire__token_logprob__init
                      (Palisade__Wire__TokenLogprob         *message)
 {
@@ -367,6 +412,51 @@ void   palisade__wire__status_request__free_unpacked
   assert(message->base.descriptor == &palisade__wire__status_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   palisade__wire__trace_request__init
+                     (Palisade__Wire__TraceRequest         *message)
+{
+  static const Palisade__Wire__TraceRequest init_value = PALISADE__WIRE__TRACE_REQUEST__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__trace_request__get_packed_size
+                     (const Palisade__Wire__TraceRequest *message)
+{
+  assert(message->base.descriptor == &palisade__wire__trace_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__trace_request__pack
+                     (const Palisade__Wire__TraceRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__trace_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__trace_request__pack_to_buffer
+                     (const Palisade__Wire__TraceRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__trace_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__TraceRequest *
+       palisade__wire__trace_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__TraceRequest *)
+     protobuf_c_message_unpack (&palisade__wire__trace_request__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__trace_request__free_unpacked
+                     (Palisade__Wire__TraceRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__trace_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   palisade__wire__stage_status__init
                      (Palisade__Wire__StageStatus         *message)
 {
@@ -412,6 +502,96 @@ void   palisade__wire__stage_status__free_unpacked
   assert(message->base.descriptor == &palisade__wire__stage_status__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   palisade__wire__latency__init
+                     (Palisade__Wire__Latency         *message)
+{
+  static const Palisade__Wire__Latency init_value = PALISADE__WIRE__LATENCY__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__latency__get_packed_size
+                     (const Palisade__Wire__Latency *message)
+{
+  assert(message->base.descriptor == &palisade__wire__latency__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__latency__pack
+                     (const Palisade__Wire__Latency *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__latency__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__latency__pack_to_buffer
+                     (const Palisade__Wire__Latency *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__latency__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__Latency *
+       palisade__wire__latency__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__Latency *)
+     protobuf_c_message_unpack (&palisade__wire__latency__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__latency__free_unpacked
+                     (Palisade__Wire__Latency *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__latency__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   palisade__wire__service_status__init
+                     (Palisade__Wire__ServiceStatus         *message)
+{
+  static const Palisade__Wire__ServiceStatus init_value = PALISADE__WIRE__SERVICE_STATUS__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__service_status__get_packed_size
+                     (const Palisade__Wire__ServiceStatus *message)
+{
+  assert(message->base.descriptor == &palisade__wire__service_status__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__service_status__pack
+                     (const Palisade__Wire__ServiceStatus *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__service_status__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__service_status__pack_to_buffer
+                     (const Palisade__Wire__ServiceStatus *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__service_status__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__ServiceStatus *
+       palisade__wire__service_status__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__ServiceStatus *)
+     protobuf_c_message_unpack (&palisade__wire__service_status__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__service_status__free_unpacked
+                     (Palisade__Wire__ServiceStatus *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__service_status__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   palisade__wire__status__init
                      (Palisade__Wire__Status         *message)
 {
@@ -455,6 +635,96 @@ void   palisade__wire__status__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &palisade__wire__status__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   palisade__wire__trace_track__init
+                     (Palisade__Wire__TraceTrack         *message)
+{
+  static const Palisade__Wire__TraceTrack init_value = PALISADE__WIRE__TRACE_TRACK__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__trace_track__get_packed_size
+                     (const Palisade__Wire__TraceTrack *message)
+{
+  assert(message->base.descriptor == &palisade__wire__trace_track__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__trace_track__pack
+                     (const Palisade__Wire__TraceTrack *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__trace_track__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__trace_track__pack_to_buffer
+                     (const Palisade__Wire__TraceTrack *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__trace_track__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__TraceTrack *
+       palisade__wire__trace_track__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__TraceTrack *)
+     protobuf_c_message_unpack (&palisade__wire__trace_track__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__trace_track__free_unpacked
+                     (Palisade__Wire__TraceTrack *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__trace_track__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   palisade__wire__trace__init
+                     (Palisade__Wire__Trace         *message)
+{
+  static const Palisade__Wire__Trace init_value = PALISADE__WIRE__TRACE__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__trace__get_packed_size
+                     (const Palisade__Wire__Trace *message)
+{
+  assert(message->base.descriptor == &palisade__wire__trace__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__trace__pack
+                     (const Palisade__Wire__Trace *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__trace__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__trace__pack_to_buffer
+                     (const Palisade__Wire__Trace *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__trace__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__Trace *
+       palisade__wire__trace__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__Trace *)
+     protobuf_c_message_unpack (&palisade__wire__trace__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__trace__free_unpacked
+                     (Palisade__Wire__Trace *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__trace__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   palisade__wire__client_envelope__init
@@ -765,7 +1035,7 @@ const ProtobufCMessageDescriptor palisade__wire__image_size__descriptor =
   (ProtobufCMessageInit) palisade__wire__image_size__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__box__field_descriptors[5] =
+static const ProtobufCFieldDescriptor palisade__wire__box__field_descriptors[8] =
 {
   {
     "label",
@@ -827,9 +1097,48 @@ static const ProtobufCFieldDescriptor palisade__wire__box__field_descriptors[5] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "is_repeat",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Box, is_repeat),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "segments",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Box, segments),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "mask",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Box, mask),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__box__field_indices_by_name[] = {
+  5,   /* field[5] = is_repeat */
   0,   /* field[0] = label */
+  7,   /* field[7] = mask */
+  6,   /* field[6] = segments */
   1,   /* field[1] = x1 */
   3,   /* field[3] = x2 */
   2,   /* field[2] = y1 */
@@ -838,7 +1147,7 @@ static const unsigned palisade__wire__box__field_indices_by_name[] = {
 static const ProtobufCIntRange palisade__wire__box__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor palisade__wire__box__descriptor =
 {
@@ -848,11 +1157,62 @@ const ProtobufCMessageDescriptor palisade__wire__box__descriptor =
   "Palisade__Wire__Box",
   "palisade.wire",
   sizeof(Palisade__Wire__Box),
-  5,
+  8,
   palisade__wire__box__field_descriptors,
   palisade__wire__box__field_indices_by_name,
   1,  palisade__wire__box__number_ranges,
   (ProtobufCMessageInit) palisade__wire__box__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__malformed_text__field_descriptors[2] =
+{
+  {
+    "reason",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__MalformedText, reason),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "text",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__MalformedText, text),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__malformed_text__field_indices_by_name[] = {
+  0,   /* field[0] = reason */
+  1,   /* field[1] = text */
+};
+static const ProtobufCIntRange palisade__wire__malformed_text__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor palisade__wire__malformed_text__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.MalformedText",
+  "MalformedText",
+  "Palisade__Wire__MalformedText",
+  "palisade.wire",
+  sizeof(Palisade__Wire__MalformedText),
+  2,
+  palisade__wire__malformed_text__field_descriptors,
+  palisade__wire__malformed_text__field_indices_by_name,
+  1,  palisade__wire__malformed_text__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__malformed_text__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor palisade__wire__token_logprob__field_descriptors[3] =
@@ -919,7 +1279,7 @@ const ProtobufCMessageDescriptor palisade__wire__token_logprob__descriptor =
   (ProtobufCMessageInit) palisade__wire__token_logprob__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__reply__field_descriptors[11] =
+static const ProtobufCFieldDescriptor palisade__wire__reply__field_descriptors[12] =
 {
   {
     "tag",
@@ -1053,6 +1413,18 @@ static const ProtobufCFieldDescriptor palisade__wire__reply__field_descriptors[1
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "malformed",
+    12,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__Reply, n_malformed),
+    offsetof(Palisade__Wire__Reply, malformed),
+    &palisade__wire__malformed_text__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__reply__field_indices_by_name[] = {
   7,   /* field[7] = boxes */
@@ -1062,6 +1434,7 @@ static const unsigned palisade__wire__reply__field_indices_by_name[] = {
   6,   /* field[6] = images */
   10,   /* field[10] = is_busy */
   8,   /* field[8] = logprobs */
+  11,   /* field[11] = malformed */
   4,   /* field[4] = prompt_tokens */
   0,   /* field[0] = tag */
   1,   /* field[1] = text */
@@ -1070,7 +1443,7 @@ static const unsigned palisade__wire__reply__field_indices_by_name[] = {
 static const ProtobufCIntRange palisade__wire__reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 11 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor palisade__wire__reply__descriptor =
 {
@@ -1080,7 +1453,7 @@ const ProtobufCMessageDescriptor palisade__wire__reply__descriptor =
   "Palisade__Wire__Reply",
   "palisade.wire",
   sizeof(Palisade__Wire__Reply),
-  11,
+  12,
   palisade__wire__reply__field_descriptors,
   palisade__wire__reply__field_indices_by_name,
   1,  palisade__wire__reply__number_ranges,
@@ -1143,7 +1516,45 @@ const ProtobufCMessageDescriptor palisade__wire__status_request__descriptor =
   (ProtobufCMessageInit) palisade__wire__status_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__stage_status__field_descriptors[8] =
+static const ProtobufCFieldDescriptor palisade__wire__trace_request__field_descriptors[1] =
+{
+  {
+    "span_count",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__TraceRequest, span_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__trace_request__field_indices_by_name[] = {
+  0,   /* field[0] = span_count */
+};
+static const ProtobufCIntRange palisade__wire__trace_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor palisade__wire__trace_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.TraceRequest",
+  "TraceRequest",
+  "Palisade__Wire__TraceRequest",
+  "palisade.wire",
+  sizeof(Palisade__Wire__TraceRequest),
+  1,
+  palisade__wire__trace_request__field_descriptors,
+  palisade__wire__trace_request__field_indices_by_name,
+  1,  palisade__wire__trace_request__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__trace_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__stage_status__field_descriptors[22] =
 {
   {
     "name",
@@ -1241,21 +1652,203 @@ static const ProtobufCFieldDescriptor palisade__wire__stage_status__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "stage",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__StageStatus, stage),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "worker_index",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__StageStatus, worker_index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "node",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__StageStatus, node),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "recent_busy_share",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__StageStatus, recent_busy_share),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bubble_share",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__StageStatus, bubble_share),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "received_bytes_per_second",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__StageStatus, received_bytes_per_second),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sent_bytes_per_second",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__StageStatus, sent_bytes_per_second),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "counters",
+    16,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__StageStatus, counters),
+    &palisade__wire__counters__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "gauges",
+    17,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__StageStatus, gauges),
+    &palisade__wire__gauges__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "instruction_set",
+    18,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__StageStatus, instruction_set),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "threads",
+    19,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__StageStatus, threads),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "memory_bytes",
+    20,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__StageStatus, memory_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "silence_milliseconds",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__StageStatus, silence_milliseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "round_trip_nanoseconds",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__StageStatus, round_trip_nanoseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__stage_status__field_indices_by_name[] = {
+  12,   /* field[12] = bubble_share */
   4,   /* field[4] = busy_share */
+  15,   /* field[15] = counters */
   2,   /* field[2] = end_block */
   1,   /* field[1] = first_block */
+  16,   /* field[16] = gauges */
+  17,   /* field[17] = instruction_set */
+  19,   /* field[19] = memory_bytes */
   5,   /* field[5] = micro_batches */
   0,   /* field[0] = name */
+  10,   /* field[10] = node */
   6,   /* field[6] = received_bytes */
+  13,   /* field[13] = received_bytes_per_second */
+  11,   /* field[11] = recent_busy_share */
+  21,   /* field[21] = round_trip_nanoseconds */
   7,   /* field[7] = sent_bytes */
+  14,   /* field[14] = sent_bytes_per_second */
+  20,   /* field[20] = silence_milliseconds */
+  8,   /* field[8] = stage */
+  18,   /* field[18] = threads */
   3,   /* field[3] = worker */
+  9,   /* field[9] = worker_index */
 };
 static const ProtobufCIntRange palisade__wire__stage_status__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 22 }
 };
 const ProtobufCMessageDescriptor palisade__wire__stage_status__descriptor =
 {
@@ -1265,14 +1858,272 @@ const ProtobufCMessageDescriptor palisade__wire__stage_status__descriptor =
   "Palisade__Wire__StageStatus",
   "palisade.wire",
   sizeof(Palisade__Wire__StageStatus),
-  8,
+  22,
   palisade__wire__stage_status__field_descriptors,
   palisade__wire__stage_status__field_indices_by_name,
   1,  palisade__wire__stage_status__number_ranges,
   (ProtobufCMessageInit) palisade__wire__stage_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[3] =
+static const ProtobufCFieldDescriptor palisade__wire__latency__field_descriptors[4] =
+{
+  {
+    "count",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Latency, count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "p50_milliseconds",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Latency, p50_milliseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "p95_milliseconds",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Latency, p95_milliseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "p99_milliseconds",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Latency, p99_milliseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__latency__field_indices_by_name[] = {
+  0,   /* field[0] = count */
+  1,   /* field[1] = p50_milliseconds */
+  2,   /* field[2] = p95_milliseconds */
+  3,   /* field[3] = p99_milliseconds */
+};
+static const ProtobufCIntRange palisade__wire__latency__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor palisade__wire__latency__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.Latency",
+  "Latency",
+  "Palisade__Wire__Latency",
+  "palisade.wire",
+  sizeof(Palisade__Wire__Latency),
+  4,
+  palisade__wire__latency__field_descriptors,
+  palisade__wire__latency__field_indices_by_name,
+  1,  palisade__wire__latency__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__latency__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__service_status__field_descriptors[12] =
+{
+  {
+    "uptime_milliseconds",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__ServiceStatus, uptime_milliseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "waiting",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__ServiceStatus, waiting),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "in_flight",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__ServiceStatus, in_flight),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "succeeded",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__ServiceStatus, succeeded),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "failed",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__ServiceStatus, failed),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "images",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__ServiceStatus, images),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tokens",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__ServiceStatus, tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "requests_per_second",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__ServiceStatus, requests_per_second),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "images_per_second",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__ServiceStatus, images_per_second),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tokens_per_second",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__ServiceStatus, tokens_per_second),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first_token",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__ServiceStatus, first_token),
+    &palisade__wire__latency__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "answer",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__ServiceStatus, answer),
+    &palisade__wire__latency__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__service_status__field_indices_by_name[] = {
+  11,   /* field[11] = answer */
+  4,   /* field[4] = failed */
+  10,   /* field[10] = first_token */
+  5,   /* field[5] = images */
+  8,   /* field[8] = images_per_second */
+  2,   /* field[2] = in_flight */
+  7,   /* field[7] = requests_per_second */
+  3,   /* field[3] = succeeded */
+  6,   /* field[6] = tokens */
+  9,   /* field[9] = tokens_per_second */
+  0,   /* field[0] = uptime_milliseconds */
+  1,   /* field[1] = waiting */
+};
+static const ProtobufCIntRange palisade__wire__service_status__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 12 }
+};
+const ProtobufCMessageDescriptor palisade__wire__service_status__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.ServiceStatus",
+  "ServiceStatus",
+  "Palisade__Wire__ServiceStatus",
+  "palisade.wire",
+  sizeof(Palisade__Wire__ServiceStatus),
+  12,
+  palisade__wire__service_status__field_descriptors,
+  palisade__wire__service_status__field_indices_by_name,
+  1,  palisade__wire__service_status__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__service_status__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[5] =
 {
   {
     "state",
@@ -1310,16 +2161,42 @@ static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "service",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Status, service),
+    &palisade__wire__service_status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bottleneck",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Status, bottleneck),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__status__field_indices_by_name[] = {
+  4,   /* field[4] = bottleneck */
   1,   /* field[1] = message */
+  3,   /* field[3] = service */
   2,   /* field[2] = stages */
   0,   /* field[0] = state */
 };
 static const ProtobufCIntRange palisade__wire__status__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor palisade__wire__status__descriptor =
 {
@@ -1329,14 +2206,168 @@ const ProtobufCMessageDescriptor palisade__wire__status__descriptor =
   "Palisade__Wire__Status",
   "palisade.wire",
   sizeof(Palisade__Wire__Status),
-  3,
+  5,
   palisade__wire__status__field_descriptors,
   palisade__wire__status__field_indices_by_name,
   1,  palisade__wire__status__number_ranges,
   (ProtobufCMessageInit) palisade__wire__status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__client_envelope__field_descriptors[4] =
+static const ProtobufCFieldDescriptor palisade__wire__trace_track__field_descriptors[5] =
+{
+  {
+    "stage",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__TraceTrack, stage),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "stage_name",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__TraceTrack, stage_name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "worker",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__TraceTrack, worker),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "worker_name",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__TraceTrack, worker_name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "node",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__TraceTrack, node),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__trace_track__field_indices_by_name[] = {
+  4,   /* field[4] = node */
+  0,   /* field[0] = stage */
+  1,   /* field[1] = stage_name */
+  2,   /* field[2] = worker */
+  3,   /* field[3] = worker_name */
+};
+static const ProtobufCIntRange palisade__wire__trace_track__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor palisade__wire__trace_track__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.TraceTrack",
+  "TraceTrack",
+  "Palisade__Wire__TraceTrack",
+  "palisade.wire",
+  sizeof(Palisade__Wire__TraceTrack),
+  5,
+  palisade__wire__trace_track__field_descriptors,
+  palisade__wire__trace_track__field_indices_by_name,
+  1,  palisade__wire__trace_track__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__trace_track__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__trace__field_descriptors[3] =
+{
+  {
+    "tracks",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__Trace, n_tracks),
+    offsetof(Palisade__Wire__Trace, tracks),
+    &palisade__wire__trace_track__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "spans",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__Trace, n_spans),
+    offsetof(Palisade__Wire__Trace, spans),
+    &palisade__wire__trace_span__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "now_nanoseconds",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Trace, now_nanoseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__trace__field_indices_by_name[] = {
+  2,   /* field[2] = now_nanoseconds */
+  1,   /* field[1] = spans */
+  0,   /* field[0] = tracks */
+};
+static const ProtobufCIntRange palisade__wire__trace__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor palisade__wire__trace__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.Trace",
+  "Trace",
+  "Palisade__Wire__Trace",
+  "palisade.wire",
+  sizeof(Palisade__Wire__Trace),
+  3,
+  palisade__wire__trace__field_descriptors,
+  palisade__wire__trace__field_indices_by_name,
+  1,  palisade__wire__trace__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__trace__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__client_envelope__field_descriptors[5] =
 {
   {
     "protocol_version",
@@ -1386,18 +2417,32 @@ static const ProtobufCFieldDescriptor palisade__wire__client_envelope__field_des
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "trace_request",
+    35,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__ClientEnvelope, body_case),
+    offsetof(Palisade__Wire__ClientEnvelope, trace_request),
+    &palisade__wire__trace_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__client_envelope__field_indices_by_name[] = {
   2,   /* field[2] = cancel */
   0,   /* field[0] = protocol_version */
   3,   /* field[3] = status_request */
   1,   /* field[1] = submit */
+  4,   /* field[4] = trace_request */
 };
-static const ProtobufCIntRange palisade__wire__client_envelope__number_ranges[2 + 1] =
+static const ProtobufCIntRange palisade__wire__client_envelope__number_ranges[3 + 1] =
 {
   { 1, 0 },
   { 30, 1 },
-  { 0, 4 }
+  { 35, 4 },
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor palisade__wire__client_envelope__descriptor =
 {
@@ -1407,14 +2452,14 @@ const ProtobufCMessageDescriptor palisade__wire__client_envelope__descriptor =
   "Palisade__Wire__ClientEnvelope",
   "palisade.wire",
   sizeof(Palisade__Wire__ClientEnvelope),
-  4,
+  5,
   palisade__wire__client_envelope__field_descriptors,
   palisade__wire__client_envelope__field_indices_by_name,
-  2,  palisade__wire__client_envelope__number_ranges,
+  3,  palisade__wire__client_envelope__number_ranges,
   (ProtobufCMessageInit) palisade__wire__client_envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__server_envelope__field_descriptors[3] =
+static const ProtobufCFieldDescriptor palisade__wire__server_envelope__field_descriptors[4] =
 {
   {
     "protocol_version",
@@ -1452,17 +2497,31 @@ static const ProtobufCFieldDescriptor palisade__wire__server_envelope__field_des
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "trace",
+    45,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__ServerEnvelope, body_case),
+    offsetof(Palisade__Wire__ServerEnvelope, trace),
+    &palisade__wire__trace__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__server_envelope__field_indices_by_name[] = {
   0,   /* field[0] = protocol_version */
   1,   /* field[1] = reply */
   2,   /* field[2] = status */
+  3,   /* field[3] = trace */
 };
-static const ProtobufCIntRange palisade__wire__server_envelope__number_ranges[2 + 1] =
+static const ProtobufCIntRange palisade__wire__server_envelope__number_ranges[3 + 1] =
 {
   { 1, 0 },
   { 40, 1 },
-  { 0, 3 }
+  { 45, 3 },
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor palisade__wire__server_envelope__descriptor =
 {
@@ -1472,10 +2531,10 @@ const ProtobufCMessageDescriptor palisade__wire__server_envelope__descriptor =
   "Palisade__Wire__ServerEnvelope",
   "palisade.wire",
   sizeof(Palisade__Wire__ServerEnvelope),
-  3,
+  4,
   palisade__wire__server_envelope__field_descriptors,
   palisade__wire__server_envelope__field_indices_by_name,
-  2,  palisade__wire__server_envelope__number_ranges,
+  3,  palisade__wire__server_envelope__number_ranges,
   (ProtobufCMessageInit) palisade__wire__server_envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -52,6 +52,96 @@ void   palisade__wire__counters__free_unpacked
   assert(message->base.descriptor == &palisade__wire__counters__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   palisade__wire__gauges__init
+                     (Palisade__Wire__Gauges         *message)
+{
+  static const Palisade__Wire__Gauges init_value = PALISADE__WIRE__GAUGES__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__gauges__get_packed_size
+                     (const Palisade__Wire__Gauges *message)
+{
+  assert(message->base.descriptor == &palisade__wire__gauges__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__gauges__pack
+                     (const Palisade__Wire__Gauges *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__gauges__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__gauges__pack_to_buffer
+                     (const Palisade__Wire__Gauges *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__gauges__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__Gauges *
+       palisade__wire__gauges__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__Gauges *)
+     protobuf_c_message_unpack (&palisade__wire__gauges__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__gauges__free_unpacked
+                     (Palisade__Wire__Gauges *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__gauges__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   palisade__wire__trace_span__init
+                     (Palisade__Wire__TraceSpan         *message)
+{
+  static const Palisade__Wire__TraceSpan init_value = PALISADE__WIRE__TRACE_SPAN__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__trace_span__get_packed_size
+                     (const Palisade__Wire__TraceSpan *message)
+{
+  assert(message->base.descriptor == &palisade__wire__trace_span__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__trace_span__pack
+                     (const Palisade__Wire__TraceSpan *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__trace_span__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__trace_span__pack_to_buffer
+                     (const Palisade__Wire__TraceSpan *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__trace_span__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__TraceSpan *
+       palisade__wire__trace_span__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__TraceSpan *)
+     protobuf_c_message_unpack (&palisade__wire__trace_span__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__trace_span__free_unpacked
+                     (Palisade__Wire__TraceSpan *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__trace_span__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   palisade__wire__register__init
                      (Palisade__Wire__Register         *message)
 {
@@ -682,7 +772,7 @@ void   palisade__wire__control_envelope__free_unpacked
   assert(message->base.descriptor == &palisade__wire__control_envelope__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor palisade__wire__counters__field_descriptors[7] =
+static const ProtobufCFieldDescriptor palisade__wire__counters__field_descriptors[10] =
 {
   {
     "busy_nanoseconds",
@@ -768,20 +858,59 @@ static const ProtobufCFieldDescriptor palisade__wire__counters__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "vision_cache_hits",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Counters, vision_cache_hits),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "vision_cache_misses",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Counters, vision_cache_misses),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "dropped_spans",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Counters, dropped_spans),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__counters__field_indices_by_name[] = {
   0,   /* field[0] = busy_nanoseconds */
   6,   /* field[6] = decode_rows */
+  9,   /* field[9] = dropped_spans */
   4,   /* field[4] = micro_batches */
   5,   /* field[5] = prefill_rows */
   2,   /* field[2] = received_bytes */
   3,   /* field[3] = sent_bytes */
+  7,   /* field[7] = vision_cache_hits */
+  8,   /* field[8] = vision_cache_misses */
   1,   /* field[1] = waiting_nanoseconds */
 };
 static const ProtobufCIntRange palisade__wire__counters__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor palisade__wire__counters__descriptor =
 {
@@ -791,11 +920,308 @@ const ProtobufCMessageDescriptor palisade__wire__counters__descriptor =
   "Palisade__Wire__Counters",
   "palisade.wire",
   sizeof(Palisade__Wire__Counters),
-  7,
+  10,
   palisade__wire__counters__field_descriptors,
   palisade__wire__counters__field_indices_by_name,
   1,  palisade__wire__counters__number_ranges,
   (ProtobufCMessageInit) palisade__wire__counters__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__gauges__field_descriptors[7] =
+{
+  {
+    "queue_length",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Gauges, queue_length),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "waiting_tokens",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Gauges, waiting_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "resident_bytes",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Gauges, resident_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "weight_bytes",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Gauges, weight_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "cache_count",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Gauges, cache_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "cache_bytes",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Gauges, cache_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "vision_cache_bytes",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Gauges, vision_cache_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__gauges__field_indices_by_name[] = {
+  5,   /* field[5] = cache_bytes */
+  4,   /* field[4] = cache_count */
+  0,   /* field[0] = queue_length */
+  2,   /* field[2] = resident_bytes */
+  6,   /* field[6] = vision_cache_bytes */
+  1,   /* field[1] = waiting_tokens */
+  3,   /* field[3] = weight_bytes */
+};
+static const ProtobufCIntRange palisade__wire__gauges__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 7 }
+};
+const ProtobufCMessageDescriptor palisade__wire__gauges__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.Gauges",
+  "Gauges",
+  "Palisade__Wire__Gauges",
+  "palisade.wire",
+  sizeof(Palisade__Wire__Gauges),
+  7,
+  palisade__wire__gauges__field_descriptors,
+  palisade__wire__gauges__field_indices_by_name,
+  1,  palisade__wire__gauges__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__gauges__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__trace_span__field_descriptors[12] =
+{
+  {
+    "sequence",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__TraceSpan, sequence),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "stage",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__TraceSpan, stage),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "worker",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__TraceSpan, worker),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "phase",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__TraceSpan, phase),
+    &palisade__wire__phase__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "request_count",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__TraceSpan, request_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first_request",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__TraceSpan, first_request),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "row_count",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__TraceSpan, row_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "queue_length",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__TraceSpan, queue_length),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "start_nanoseconds",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__TraceSpan, start_nanoseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "waiting_nanoseconds",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__TraceSpan, waiting_nanoseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "busy_nanoseconds",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__TraceSpan, busy_nanoseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sending_nanoseconds",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__TraceSpan, sending_nanoseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__trace_span__field_indices_by_name[] = {
+  10,   /* field[10] = busy_nanoseconds */
+  5,   /* field[5] = first_request */
+  3,   /* field[3] = phase */
+  7,   /* field[7] = queue_length */
+  4,   /* field[4] = request_count */
+  6,   /* field[6] = row_count */
+  11,   /* field[11] = sending_nanoseconds */
+  0,   /* field[0] = sequence */
+  1,   /* field[1] = stage */
+  8,   /* field[8] = start_nanoseconds */
+  9,   /* field[9] = waiting_nanoseconds */
+  2,   /* field[2] = worker */
+};
+static const ProtobufCIntRange palisade__wire__trace_span__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 12 }
+};
+const ProtobufCMessageDescriptor palisade__wire__trace_span__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.TraceSpan",
+  "TraceSpan",
+  "Palisade__Wire__TraceSpan",
+  "palisade.wire",
+  sizeof(Palisade__Wire__TraceSpan),
+  12,
+  palisade__wire__trace_span__field_descriptors,
+  palisade__wire__trace_span__field_indices_by_name,
+  1,  palisade__wire__trace_span__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__trace_span__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor palisade__wire__register__field_descriptors[7] =
@@ -991,7 +1417,7 @@ const ProtobufCMessageDescriptor palisade__wire__ready__descriptor =
   (ProtobufCMessageInit) palisade__wire__ready__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__heartbeat__field_descriptors[4] =
+static const ProtobufCFieldDescriptor palisade__wire__heartbeat__field_descriptors[8] =
 {
   {
     "epoch",
@@ -1041,17 +1467,69 @@ static const ProtobufCFieldDescriptor palisade__wire__heartbeat__field_descripto
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "gauges",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Heartbeat, gauges),
+    &palisade__wire__gauges__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sent_nanoseconds",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Heartbeat, sent_nanoseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "round_trip_nanoseconds",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Heartbeat, round_trip_nanoseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "spans",
+    8,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__Heartbeat, n_spans),
+    offsetof(Palisade__Wire__Heartbeat, spans),
+    &palisade__wire__trace_span__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__heartbeat__field_indices_by_name[] = {
   3,   /* field[3] = busy_milliseconds */
   2,   /* field[2] = busy_sequence */
   1,   /* field[1] = counters */
   0,   /* field[0] = epoch */
+  4,   /* field[4] = gauges */
+  6,   /* field[6] = round_trip_nanoseconds */
+  5,   /* field[5] = sent_nanoseconds */
+  7,   /* field[7] = spans */
 };
 static const ProtobufCIntRange palisade__wire__heartbeat__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor palisade__wire__heartbeat__descriptor =
 {
@@ -1061,7 +1539,7 @@ const ProtobufCMessageDescriptor palisade__wire__heartbeat__descriptor =
   "Palisade__Wire__Heartbeat",
   "palisade.wire",
   sizeof(Palisade__Wire__Heartbeat),
-  4,
+  8,
   palisade__wire__heartbeat__field_descriptors,
   palisade__wire__heartbeat__field_indices_by_name,
   1,  palisade__wire__heartbeat__number_ranges,
@@ -1445,7 +1923,7 @@ const ProtobufCMessageDescriptor palisade__wire__assign__descriptor =
   (ProtobufCMessageInit) palisade__wire__assign__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__heartbeat_reply__field_descriptors[1] =
+static const ProtobufCFieldDescriptor palisade__wire__heartbeat_reply__field_descriptors[3] =
 {
   {
     "epoch",
@@ -1459,14 +1937,40 @@ static const ProtobufCFieldDescriptor palisade__wire__heartbeat_reply__field_des
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "echo_nanoseconds",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__HeartbeatReply, echo_nanoseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "coordinator_nanoseconds",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__HeartbeatReply, coordinator_nanoseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__heartbeat_reply__field_indices_by_name[] = {
+  2,   /* field[2] = coordinator_nanoseconds */
+  1,   /* field[1] = echo_nanoseconds */
   0,   /* field[0] = epoch */
 };
 static const ProtobufCIntRange palisade__wire__heartbeat_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor palisade__wire__heartbeat_reply__descriptor =
 {
@@ -1476,7 +1980,7 @@ const ProtobufCMessageDescriptor palisade__wire__heartbeat_reply__descriptor =
   "Palisade__Wire__HeartbeatReply",
   "palisade.wire",
   sizeof(Palisade__Wire__HeartbeatReply),
-  1,
+  3,
   palisade__wire__heartbeat_reply__field_descriptors,
   palisade__wire__heartbeat_reply__field_indices_by_name,
   1,  palisade__wire__heartbeat_reply__number_ranges,

@@ -66,6 +66,12 @@ public final class Checkpoint: Sendable {
     return entry
   }
 
+  /// The free-form text in the header of the first file, in the order of names.
+  public func metadata() throws(CheckpointError) -> [String: String] {
+    guard let first = fileOfTensor.values.min() else { return [:] }
+    return try file(first).metadata
+  }
+
   private func file(_ name: String) throws(CheckpointError) -> SafetensorsFile {
     if let file = opened.withLock({ $0[name] }) { return file }
     let file = try SafetensorsFile(path: directory + "/" + name)

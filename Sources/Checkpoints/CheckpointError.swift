@@ -8,6 +8,8 @@ public enum CheckpointError: Error, Equatable, Sendable, CustomStringConvertible
   case missingTensor(name: String, directory: String)
   /// A tensor has another shape or element type than the configuration says.
   case mismatch(name: String, reason: String)
+  /// The checkpoint's weights are quantised otherwise than was asked for.
+  case precision(directory: String, stored: String, asked: String)
   /// A file can't be written.
   case unwritable(path: String, reason: String)
 
@@ -23,6 +25,9 @@ public enum CheckpointError: Error, Equatable, Sendable, CustomStringConvertible
         + "safetensors files there? `palisade checkpoint inspect` lists what it holds"
     case .mismatch(let name, let reason):
       "tensor '\(name)' does not fit config.json: \(reason); config and weights must be of one model"
+    case .precision(let directory, let stored, let asked):
+      "the weights in \(directory) are \(stored), not \(asked); leave --precision out, or give the "
+        + "checkpoint that they were quantised from"
     case .unwritable(let path, let reason):
       "cannot write \(path): \(reason); check free space (df) and permissions"
     }

@@ -19,7 +19,8 @@ public final class SafetensorsWriter {
       self.elementType = elementType
       self.shape = shape
     }
-    var byteCount: Int { shape.reduce(elementType.byteCount, *) }
+    /// Bytes of the data.
+    public var byteCount: Int { shape.reduce(elementType.byteCount, *) }
   }
 
   private let path: String

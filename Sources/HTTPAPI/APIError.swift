@@ -2,6 +2,7 @@ import HTTPTypes
 import Hummingbird
 import Jobs
 import Messaging
+import NIOCore
 
 /// A refusal in OpenAI's shape: `{"error": {message, type, param, code}}`.
 public struct APIError: Error, Sendable, Equatable {
@@ -92,6 +93,9 @@ extension HTTPResponse.Status {
   /// nginx's status for a request that its own client gave up.
   static let clientClosedRequest = HTTPResponse.Status(
     code: 499, reasonPhrase: "Client Closed Request")
+  /// WebDAV's status for a store that is full.
+  static let insufficientStorage = HTTPResponse.Status(
+    code: 507, reasonPhrase: "Insufficient Storage")
 }
 
 extension Response {

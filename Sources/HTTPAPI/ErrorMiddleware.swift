@@ -36,7 +36,8 @@ struct ErrorMiddleware: RouterMiddleware {
         .clientClosedRequest, code: "cancelled", message: "the request was given up")
     case let error as HTTPError where error.status == .notFound:
       return .notFound(
-        "there is no \(request.method.rawValue) \(request.uri.path.prefix(200)) here; see README.md")
+        "there is no \(request.method.rawValue) \(request.uri.path.prefix(200)) here; see README.md"
+      )
     case let error as HTTPError:
       return APIError(
         error.status, code: "invalid_request",

@@ -1,5 +1,6 @@
 import Jobs
 import Messaging
+import Pipelining
 import Tokenization
 
 /// How the service listens, and whom it lets in.
@@ -70,6 +71,8 @@ public struct HTTPBackend: Sendable {
   public var model: String
   /// The cluster's state and figures, now.
   public var status: @Sendable () async -> Status
+  /// What is measured of the engine, where it runs in this process; nil shows no timeline.
+  public var telemetry: Telemetry?
   /// Fetches pictures by URL; nil fetches none.
   public var images: (any RemoteImageSource)?
 

@@ -31,10 +31,6 @@ public struct HTTPLimits: Sendable, Equatable {
   public var defaultAnswerTokenCount = 256
   /// Choices of one request (`n` times the prompts): OpenAI allows 128; here each takes a place.
   public var choices = 16
-  /// `stop` texts, as OpenAI; and bytes of each.
-  public var stopTexts = 4
-  /// Bytes of one `stop` text.
-  public var stopTextByteCount = 256
   /// Seconds that a request may take where it says nothing, and at most: a 3B on slow CPUs answers
   /// 4096 tokens in less.
   public var requestSeconds = 600
@@ -49,8 +45,10 @@ public struct HTTPLimits: Sendable, Equatable {
   /// Batches under way at once: two, so that a short one needn't wait for a long one; they take turns
   /// fairly in the scheduler.
   public var runningBatches = 2
-  /// Days that a finished batch's state is listed; its files stay until they are deleted.
+  /// Items of a list where the request doesn't say; about 30 KB.
   public var listedItems = 100
+  /// Seconds that a batch may take: the one `completion_window` that OpenAI's clients know, 24 hours.
+  public var batchSeconds = 86_400
   /// Seconds after which a client that was refused as busy should try again.
   public var retryAfterSeconds = 1
   /// Seconds that requests under way have left when the server is told to stop.

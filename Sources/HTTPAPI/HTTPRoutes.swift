@@ -15,6 +15,10 @@ enum HTTPRoutes {
     addHealthRoutes(to: router, core)
     addMetricsRoutes(to: router, core)
     addModelRoutes(to: router, core)
+    addCompletionRoutes(to: router, core)
+    if let files = core.files { addFileRoutes(to: router, core, files) }
+    if let batches = core.batches { addBatchRoutes(to: router, core, batches) }
+    addDashboardRoutes(to: router, core)
     return router
   }
 }

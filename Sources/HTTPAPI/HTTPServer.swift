@@ -1,5 +1,6 @@
 import Foundation
 import Hummingbird
+import HummingbirdCore
 import HummingbirdTLS
 import Logging
 import Messaging
@@ -45,7 +46,7 @@ public struct HTTPServer: Sendable {
     var group = ServiceGroupConfiguration(services: [application], logger: logger)
     group.maximumGracefulShutdownDuration = .seconds(configuration.limits.shutdownSeconds)
     let services = ServiceGroup(configuration: group)
-    core.start()
+    await core.start()
     try await withThrowingTaskGroup(of: Void.self) { tasks in
       tasks.addTask { try await services.run() }
       tasks.addTask {
@@ -96,7 +97,9 @@ extension TLSConfiguration {
     func refuse(_ message: String) -> Failure { Failure(code: "invalid_tls", message: message) }
     let chain: [NIOSSLCertificateSource]
     let key: NIOSSLPrivateKey
-    do { chain = try NIOSSLCertificate.fromPEMFile(files.certificate).map { .certificate($0) } } catch {
+    do {
+      chain = try NIOSSLCertificate.fromPEMFile(files.certificate).map { .certificate($0) }
+    } catch {
       throw refuse(
         "\(files.certificate) is no certificate in PEM that can be read: \(error)")
     }

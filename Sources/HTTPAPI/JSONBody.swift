@@ -27,7 +27,7 @@ enum JSONBody {
       }
       return buffer
     }
-    return try decode(type, Data(buffer: buffer, byteTransferStrategy: .noCopy))
+    return try decode(type, Data(buffer.readableBytesView))
   }
 
   /// Decodes a body.

@@ -1,6 +1,5 @@
 import HTTPTypes
 import Hummingbird
-import Messaging
 
 /// `GET /metrics`: what Prometheus collects.
 func addMetricsRoutes(to router: HTTPRouter, _ core: ServiceCore) {
@@ -18,41 +17,6 @@ func addMetricsRoutes(to router: HTTPRouter, _ core: ServiceCore) {
     return Response(
       status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
       body: ResponseBody(byteBuffer: ByteBuffer(string: text.text)))
-  }
-}
-
-extension Status {
-  /// The cluster's own figures.
-  func write(to text: inout MetricsText) {
-    text.single("palisade_ready", "gauge", "1 when requests are answered.", isReady ? 1 : 0)
-    func perStage(
-      _ name: String, _ type: String, _ help: String, _ value: (StageStatus) -> Double
-    ) {
-      text.family(name, type, help)
-      for stage in stages {
-        text.sample(name, [("stage", stage.name), ("worker", stage.worker)], value(stage))
-      }
-    }
-    perStage("palisade_stage_busy_share", "gauge", "Share of the time spent computing.") {
-      $0.busyShare
-    }
-    perStage("palisade_stage_micro_batches_total", "counter", "Micro-batches computed.") {
-      Double($0.microBatches)
-    }
-    perStage("palisade_stage_received_bytes_total", "counter", "Bytes received from stages.") {
-      Double($0.receivedBytes)
-    }
-    perStage("palisade_stage_sent_bytes_total", "counter", "Bytes sent to stages.") {
-      Double($0.sentBytes)
-    }
-    // A stage idles while it waits for the slowest: what is left to gain by a better cut.
-    if let most = stages.map(\.busyShare).max(), most > 0 {
-      let mean = stages.map(\.busyShare).reduce(0, +) / Double(stages.count)
-      text.single(
-        "palisade_bubble_share", "gauge",
-        "1 - mean busy share over the busiest stage's: idle time that an even cut would fill.",
-        1 - mean / most)
-    }
   }
 }
 

@@ -134,10 +134,16 @@ struct MultipartParser {
 
   private func find(_ needle: [UInt8]) -> Int? {
     pending.withUnsafeBytes { hay in
-      guard let base = hay.baseAddress,
-        let found = memmem(base, hay.count, needle, needle.count)
-      else { return nil }
-      return base.distance(to: UnsafeRawPointer(found))
+      guard let base = hay.baseAddress, let first = needle.first else { return nil }
+      var at = 0
+      while at + needle.count <= hay.count,
+        let found = memchr(base + at, Int32(first), hay.count - needle.count + 1 - at)
+      {
+        at = base.distance(to: UnsafeRawPointer(found))
+        if memcmp(found, needle, needle.count) == 0 { return at }
+        at += 1
+      }
+      return nil
     }
   }
 

@@ -1,3 +1,4 @@
+import HTTPTypes
 import Synchronization
 
 /// Counts what is under way, and refuses what would be too much: the service sheds load here, before
@@ -20,6 +21,7 @@ final class RequestGate: Sendable {
   /// Takes room for one request whose body may have so many bytes.
   ///
   /// - Parameter declaredByteCount: what `Content-Length` says; nil counts as the most there may be.
+  /// - Returns: the room, given back when nobody holds it any more.
   /// - Throws: 413 when the body is too large for itself, 429 when there is no room now.
   func enter(declaredByteCount: Int?) throws(APIError) -> Pass {
     let byteCount = declaredByteCount ?? limits.bodyByteCount

@@ -8,6 +8,9 @@ final class ServiceCore: Sendable {
   let gate: RequestGate
   let registry = RequestRegistry()
   let metrics = ServiceMetrics()
+  /// Files and batches; nil where no folder was given for them.
+  let files: FileStore?
+  let batches: BatchQueue?
   let logger: Logger
 
   var limits: HTTPLimits { configuration.limits }
@@ -19,11 +22,20 @@ final class ServiceCore: Sendable {
     self.backend = backend
     self.logger = logger
     gate = RequestGate(limits: configuration.limits)
+    guard let folder = configuration.filesDirectory else {
+      (files, batches) = (nil, nil)
+      return
+    }
+    let store = try FileStore(folder: folder, limits: configuration.limits)
+    files = store
+    batches = try BatchQueue(files: store, limits: configuration.limits, logger: logger) {
+      try await $0.run(backend, patience: configuration.limits.batchSeconds)
+    }
   }
 
   /// Begins what goes on beside requests.
-  func start() {}
+  func start() async { await batches?.start() }
 
   /// Ends it.
-  func stop() async {}
+  func stop() async { await batches?.stop() }
 }

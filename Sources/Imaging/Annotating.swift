@@ -10,14 +10,20 @@ public struct LabelledBox: Sendable, Equatable {
   public var right: Double
   /// The lower edge in pixels.
   public var bottom: Double
+  /// The thing itself; of the picture's size, or of another that is stretched to it.
+  public var mask: RunLengthMask?
 
   /// A box in pixels; edges outside the picture, or in the wrong order, are put right when drawn.
-  public init(label: String, left: Double, top: Double, right: Double, bottom: Double) {
+  public init(
+    label: String, left: Double, top: Double, right: Double, bottom: Double,
+    mask: RunLengthMask? = nil
+  ) {
     self.label = label
     self.left = left
     self.top = top
     self.right = right
     self.bottom = bottom
+    self.mask = mask
   }
 }
 
@@ -25,7 +31,7 @@ extension Picture {
   /// The size of one dot of the font, in pixels: small print on the short side, but legible.
   private var dot: Double { max(1, Double(min(width, height)) / 330) }
 
-  /// The picture with boxes and their labels drawn on it.
+  /// The picture with boxes, their masks and their labels drawn on it; masks let the picture through.
   ///
   /// Equal labels have equal colours, and different ones different colours as far as the palette
   /// goes. A label stands above its box, or at the nearest other place where it is inside the
@@ -38,6 +44,10 @@ extension Picture {
     let palette = Palette(labels: boxes.map(\.label))
     let thickness = max(1, Int((Double(min(width, height)) / 160).rounded()))
     let rects = boxes.map(pixelRect)
+    // Below every line and label.
+    for box in boxes {
+      if let mask = box.mask { picture.fill(mask, palette.colour(of: box.label), opacity: 112) }
+    }
     for (box, rect) in zip(boxes, rects) {
       // A thin shadow on either side keeps the line visible on its own colour.
       picture.outline(rect.insetBy(-1), .black, thickness: thickness + 2, opacity: 96)

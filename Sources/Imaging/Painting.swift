@@ -59,6 +59,17 @@ extension Picture {
     }
   }
 
+  /// Paints over a mask, stretched to the picture where its size is another.
+  mutating func fill(_ mask: RunLengthMask, _ colour: Colour, opacity: Int) {
+    let bits = mask.bitmap
+    for y in 0..<height {
+      let row = y * mask.height / height * mask.width
+      for x in 0..<width where bits[row + x * mask.width / width] != 0 {
+        blend(3 * (y * width + x), colour, opacity)
+      }
+    }
+  }
+
   /// Paints the border of a rectangle, `thickness` pixels inwards.
   mutating func outline(
     _ rect: PixelRect,

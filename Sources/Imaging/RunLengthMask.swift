@@ -97,14 +97,27 @@ public struct RunLengthMask: Sendable, Hashable {
       throw ImagingError(
         .invalidSize, "\(patch.count) bits are not \(patchWidth) x \(patchHeight) pixels")
     }
-    var runs = RunList()
-    runs.append(left * height, isInside: false)
-    for x in 0..<patchWidth {
-      runs.append(top, isInside: false)
-      for y in 0..<patchHeight { runs.append(1, isInside: patch[y * patchWidth + x]) }
-      runs.append(height - top - patchHeight, isInside: false)
+    try self.init(
+      columns: left..<(left + patchWidth), rows: top..<(top + patchHeight), width: width,
+      height: height
+    ) { x in
+      (0..<patchHeight).map { patch[$0 * patchWidth + x - left] }
     }
-    runs.append((width - left - patchWidth) * height, isInside: false)
+  }
+
+  /// A mask that is given column by column in a rectangle within the picture.
+  init(
+    columns: Range<Int>, rows: Range<Int>, width: Int, height: Int, column: (Int) -> [Bool]
+  ) throws(ImagingError) {
+    try ImageLimits.standard.check(width: width, height: height)
+    var runs = RunList()
+    runs.append(columns.lowerBound * height, isInside: false)
+    for x in columns {
+      runs.append(rows.lowerBound, isInside: false)
+      for isInside in column(x) { runs.append(1, isInside: isInside) }
+      runs.append(height - rows.upperBound, isInside: false)
+    }
+    runs.append((width - columns.upperBound) * height, isInside: false)
     self.init(runs, width: width, height: height)
   }
 

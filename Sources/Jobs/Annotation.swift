@@ -2,7 +2,8 @@ import Foundation
 import Imaging
 import Messaging
 
-/// Writes pictures with their answers drawn on them: boxes and labels, or the text in a strip below.
+/// Writes pictures with their answers drawn on them: boxes, labels and masks, or the text in a strip
+/// below.
 public struct AnnotationFolder: Sendable {
   /// Sides below this are scaled up by a whole number first, or labels could not be read.
   private static let shortSideMinimum = 336
@@ -63,7 +64,8 @@ public struct AnnotationFolder: Sendable {
       let boxes = answer.boxes.map { box in
         LabelledBox(
           label: box.label, left: box.x1 * Double(factor), top: box.y1 * Double(factor),
-          right: box.x2 * Double(factor), bottom: box.y2 * Double(factor))
+          right: box.x2 * Double(factor), bottom: box.y2 * Double(factor),
+          mask: answer.mask(of: box))
       }
       return enlarged.drawing(boxes)
     }

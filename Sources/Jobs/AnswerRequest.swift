@@ -76,6 +76,8 @@ public struct Answer: Sendable, Equatable {
   public var imageSizes: [ImageSize]
   /// The boxes of the answer, in pixels of the first picture.
   public var boxes: [Box]
+  /// What of an answer with boxes is none.
+  public var malformed: [MalformedText]
   /// One for each of `tokenIDs` if asked for, else none.
   public var logprobs: [TokenLogprob]
 
@@ -83,7 +85,7 @@ public struct Answer: Sendable, Equatable {
   public init(
     text: String, tokenIDs: [Int32], finish: FinishReason, promptTokens: Int,
     completionTokens: Int, imageSizes: [ImageSize], boxes: [Box] = [],
-    logprobs: [TokenLogprob] = []
+    malformed: [MalformedText] = [], logprobs: [TokenLogprob] = []
   ) {
     self.text = text
     self.tokenIDs = tokenIDs
@@ -92,6 +94,7 @@ public struct Answer: Sendable, Equatable {
     self.completionTokens = completionTokens
     self.imageSizes = imageSizes
     self.boxes = boxes
+    self.malformed = malformed
     self.logprobs = logprobs
   }
 

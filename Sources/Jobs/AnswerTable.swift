@@ -1,3 +1,4 @@
+import Imaging
 import Messaging
 
 /// A table for people: picture, prompt, answer, one row a result, columns aligned.
@@ -28,16 +29,19 @@ public struct AnswerTable: Sendable {
     rows.append([picture, result.prompt, answer])
   }
 
-  /// The answer on one line: its boxes if it has any, else its text.
+  /// The answer on one line: its boxes if it has any (each once, with the area of its mask), else its
+  /// text.
   public static func summary(_ answer: Answer) -> String {
     if answer.boxes.isEmpty { return answer.text }
-    return answer.boxes.map { box in
+    let boxes = answer.boxes.filter { !$0.isRepeat }.map { box in
       // A coordinator sent these; a number beyond any picture must not stop the program.
       let corners = [box.x1, box.y1, box.x2, box.y2].map { corner in
         String(Int(min(max(corner, -1e6), 1e6).rounded()))
       }
-      return "\(box.label) [\(corners.joined(separator: ", "))]"
+      let area = answer.mask(of: box).map { " mask \($0.area) px" } ?? ""
+      return "\(box.label) [\(corners.joined(separator: ", "))]\(area)"
     }.joined(separator: "; ")
+    return answer.repeatCount == 0 ? boxes : "\(boxes) (and \(answer.repeatCount) repeated)"
   }
 
   /// The lines of the table; empty without rows.

@@ -24,6 +24,7 @@ struct BatchFeeder {
   private let journal: Journal
   private let folder: URL
   private let maximumTokens: Int
+  private let readsLocalFiles: Bool
   /// Where the journal's rows end.
   private var place: ReadingPlace
   private var isRead: Bool
@@ -37,10 +38,11 @@ struct BatchFeeder {
   /// when `readsOn` is false.
   init(
     reader: BatchReader, journal: Journal, state: JournalState, folder: URL, maximumTokens: Int,
-    readsOn: Bool
+    readsLocalFiles: Bool, readsOn: Bool
   ) {
     (self.reader, self.journal, self.folder) = (reader, journal, folder)
     self.maximumTokens = maximumTokens
+    self.readsLocalFiles = readsLocalFiles
     place = state.place
     isRead = state.isRead || !readsOn
     // A batch that was just begun has nothing left over.
@@ -67,12 +69,16 @@ struct BatchFeeder {
     }
   }
 
+  private func parse(_ bytes: [UInt8]?) -> BatchLine {
+    BatchLine.parse(bytes, maximumTokens: maximumTokens, readsLocalFiles: readsLocalFiles)
+  }
+
   /// Reads the line of an earlier run's request once more.
   private mutating func again(_ pending: PendingRequest) throws(BatchError) -> BatchItem {
     let request = pending.request
     try reader.seek(to: ReadingPlace(offset: request.lineOffset, line: request.line - 1))
     let raw = try reader.next()
-    var line = BatchLine.parse(raw?.bytes, maximumTokens: maximumTokens)
+    var line = parse(raw?.bytes)
     if let picture = request.picture { line = line.about(picture, folder: folder) }
     if request.customID == nil { line = line.markedDuplicate }
     return BatchItem(
@@ -91,7 +97,7 @@ struct BatchFeeder {
         break
       }
       byteCount += raw.bytes?.count ?? 0
-      let parsed = BatchLine.parse(raw.bytes, maximumTokens: maximumTokens)
+      let parsed = parse(raw.bytes)
       for (index, (line, picture)) in parsed.expanded(folder: folder).enumerated() {
         lines.append(line)
         requests.append(

@@ -30,6 +30,11 @@ enum ImageSource: Sendable, Equatable {
     }
   }
 
+  /// What a client over HTTP gets that names a file of the server's.
+  static let localFile = Failure(
+    code: "local_image",
+    message: "paths aren't read for clients over HTTP; send the picture as a data: URI")
+
   private static func base64(of uri: String) throws(Failure) -> String {
     guard let comma = uri.utf8.firstIndex(of: UInt8(ascii: ",")) else {
       throw Failure(code: "invalid_image_url", message: "the data: URI has no comma")
@@ -82,6 +87,11 @@ struct BatchRequest: Sendable, Equatable {
   /// All prompts, in order.
   var prompts: [Prompt] { [Prompt(text: prompt, grammar: sampling.grammar)] + furtherPrompts }
 
+  /// Whether a picture is a file of this machine.
+  var hasLocalFiles: Bool {
+    images.contains { if case .file = $0 { true } else { false } }
+  }
+
   func defaulting(maximumTokens: Int) -> BatchRequest {
     var request = self
     request.sampling.maximumTokens = self.maximumTokens ?? maximumTokens
@@ -101,8 +111,11 @@ struct BatchLine: Sendable {
   /// - Parameters:
   ///   - bytes: one line; nil for one that was too long.
   ///   - maximumTokens: for lines that give none.
+  ///   - readsLocalFiles: whether pictures may be files of this machine; not for clients over HTTP.
   /// - Returns: the line, whatever is wrong with it.
-  static func parse(_ bytes: [UInt8]?, maximumTokens: Int) -> BatchLine {
+  static func parse(
+    _ bytes: [UInt8]?, maximumTokens: Int, readsLocalFiles: Bool = true
+  ) -> BatchLine {
     guard let bytes else {
       return BatchLine(
         customID: nil,
@@ -114,6 +127,9 @@ struct BatchLine: Sendable {
     do {
       var line = try JSONDecoder().decode(LineFile.self, from: Data(bytes)).line
       line.request = line.request.map { $0.defaulting(maximumTokens: maximumTokens) }
+      if !readsLocalFiles, case .success(let request) = line.request, request.hasLocalFiles {
+        line.request = .failure(ImageSource.localFile)
+      }
       return line
     } catch {
       return BatchLine(

@@ -51,7 +51,8 @@ public struct BatchResult: Sendable {
     return .object(members)
   }
 
-  /// A chat.completion object, with `boxes` beside `choices`, and `token_ids` in the choice.
+  /// A chat.completion object, with `boxes` and the other members of `Answer.typedJSON`
+  /// beside `choices`, and `token_ids` in the choice.
   ///
   /// Several prompts are several choices in their order, each with its `prompt` and its own `boxes`, and
   /// the usage is the sum.
@@ -61,7 +62,7 @@ public struct BatchResult: Sendable {
       var choice = choice(answer, index)
       if !isOne {
         choice["prompt"] = .string(index < prompts.count ? prompts[index] : "")
-        choice["boxes"] = answer.boxesJSON
+        choice.merge(typed(answer)) { $1 }
       }
       return .object(choice)
     }
@@ -70,8 +71,13 @@ public struct BatchResult: Sendable {
       "created": .integer(0), "model": .string(model ?? "paligemma"),
       "choices": .array(choices), "usage": usage,
     ]
-    if isOne { members["boxes"] = answer.boxesJSON }
+    if isOne { members.merge(typed(answer)) { $1 } }
     return .object(members)
+  }
+
+  /// What the answer found, with `boxes` even if there are none.
+  private func typed(_ answer: Answer) -> [String: JSONText] {
+    ["boxes": .array([])].merging(answer.typedJSON()) { $1 }
   }
 
   private func choice(_ answer: Answer, _ index: Int) -> [String: JSONText] {

@@ -47,7 +47,7 @@ final class BatchRun {
     feeder = BatchFeeder(
       reader: session.reader, journal: journal, state: session.state,
       folder: work.folder, maximumTokens: configuration.maximumTokens,
-      readsOn: configuration.mode != .retry)
+      readsLocalFiles: configuration.readsLocalFiles, readsOn: configuration.mode != .retry)
     let window = CompletionWindow(
       inFlight: min(max(configuration.window, 1), JobLimits.maximumWindow),
       tick: JobLimits.commitInterval)

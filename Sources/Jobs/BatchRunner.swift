@@ -39,6 +39,8 @@ public struct BatchRunner: Sendable {
     public var options: [String: String] = [:]
     /// The model that answers: a journal goes on with the same one only. Nil when it can't be told.
     public var model: ModelIdentity?
+    /// Whether pictures may be files of this machine; not for clients over HTTP.
+    public var readsLocalFiles = true
     /// Where annotated pictures go; nil for none.
     public var annotations: AnnotationFolder?
     /// Fetches pictures over http and https; nil fetches none.

@@ -47,7 +47,7 @@ public struct BatchValidator: Sendable {
     let base = URL(filePath: input).deletingLastPathComponent()
     var feeder = BatchFeeder(
       reader: reader, journal: journal, state: JournalState(identity: identity, boot: Boot.id),
-      folder: base, maximumTokens: maximumTokens, readsOn: true)
+      folder: base, maximumTokens: maximumTokens, readsLocalFiles: true, readsOn: true)
     let work = BatchWork(
       service: CheckingService(preparation: preparation),
       availability: BatchAvailability(patience: .zero), folder: base, remote: remoteImages,

@@ -156,6 +156,7 @@ struct ClientConnection {
       case .status(let status):
         for handler in statusHandlers { handler.finish(.success(status)) }
         statusHandlers = []
+      case .trace: break  // nobody here asks for one
       }
     }
   }

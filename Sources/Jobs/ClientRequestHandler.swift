@@ -54,7 +54,8 @@ extension Reply {
     self.init(
       tag: tag, text: answer.text, tokenIDs: answer.tokenIDs, finish: answer.finish,
       promptTokens: answer.promptTokens, completionTokens: answer.completionTokens,
-      images: answer.imageSizes, boxes: answer.boxes, logprobs: answer.logprobs)
+      images: answer.imageSizes, boxes: answer.boxes, malformed: answer.malformed,
+      logprobs: answer.logprobs)
   }
 
   /// The answer in this reply, or its failure.
@@ -64,10 +65,16 @@ extension Reply {
       return .failure(
         Failure(code: "malformed_reply", message: "the coordinator's reply has no answer"))
     }
-    return .success(
-      Answer(
-        text: text, tokenIDs: tokenIDs, finish: finish, promptTokens: promptTokens,
-        completionTokens: completionTokens, imageSizes: images, boxes: boxes,
-        logprobs: logprobs))
+    let answer = Answer(
+      text: text, tokenIDs: tokenIDs, finish: finish, promptTokens: promptTokens,
+      completionTokens: completionTokens, imageSizes: images, boxes: boxes, malformed: malformed,
+      logprobs: logprobs)
+    // The wire knows nothing of pictures: whether run lengths fit theirs is seen here.
+    guard boxes.allSatisfy({ $0.mask.isEmpty || answer.mask(of: $0) != nil }) else {
+      return .failure(
+        Failure(
+          code: "malformed_reply", message: "the coordinator's reply has a mask that is none"))
+    }
+    return .success(answer)
   }
 }

@@ -51,6 +51,7 @@ public struct CompletionRequest: Sendable {
   /// Loads the pictures, which are `data:` URIs or addresses; never files of this machine.
   ///
   /// - Parameter remote: fetches addresses; nil fetches none.
+  /// - Returns: the pictures in order.
   /// - Throws: `local_image`, `remote_image`, or what is wrong with a picture.
   public func loadImages(
     remote: (any RemoteImageSource)?
@@ -62,7 +63,8 @@ public struct CompletionRequest: Sendable {
       let name = "picture \(index + 1)"
       let image: EncodedImage
       switch source {
-      case .base64(let text): image = try EncodedImage(base64: text, name: name, byteCountMaximum: left)
+      case .base64(let text):
+        image = try EncodedImage(base64: text, name: name, byteCountMaximum: left)
       case .remote(let url):
         guard let remote else {
           throw Failure(
@@ -72,9 +74,7 @@ public struct CompletionRequest: Sendable {
         image = try await remote.image(at: url)
         guard image.content.byteCount <= left else { throw EncodedImage.tooLarge(name) }
       case .file:
-        throw Failure(
-          code: "local_image",
-          message: "\(name): paths aren't read for clients over HTTP; send it as a data: URI")
+        throw ImageSource.localFile
       }
       left -= image.content.byteCount
       loaded.append(image)
@@ -91,6 +91,7 @@ public struct CompletionRequest: Sendable {
   ///   - images: the pictures, for all of them.
   ///   - defaultTokens: where the request doesn't say how many tokens an answer may have.
   ///   - handling: how all of them are treated.
+  /// - Returns: `choiceCount` requests.
   public func answerRequests(
     images: [EncodedImage], defaultTokens: Int, handling: Handling
   ) -> [AnswerRequest] {
@@ -174,7 +175,8 @@ public struct TextCompletionBody: Decodable, Sendable {
     if try fields.decodeIfPresent(Bool.self, forKey: .echo) == true {
       throw Failure(code: "unsupported_parameter", message: "echo is not supported")
     }
-    if let best = try fields.decodeIfPresent(Int.self, forKey: .bestOf), best != options.choiceCount {
+    if let best = try fields.decodeIfPresent(Int.self, forKey: .bestOf), best != options.choiceCount
+    {
       throw Failure(code: "unsupported_parameter", message: "best_of other than n is not supported")
     }
     request = CompletionRequest(

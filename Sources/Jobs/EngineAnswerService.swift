@@ -1,3 +1,4 @@
+import Imaging
 import Messaging
 import PaliGemma
 import Pipelining
@@ -11,11 +12,23 @@ public struct EngineAnswerService: AnswerService {
   /// What makes requests ready.
   public let preparation: RequestPreparation
   private let engine: any Engine
+  private let maskDecoder: MaskDecoder?
 
   /// Answers with `engine`, whose model `tokenizer` belongs to.
-  public init(engine: any Engine, tokenizer: Tokenizer) {
+  ///
+  /// - Parameters:
+  ///   - engine: computes tokens.
+  ///   - tokenizer: of the engine's model.
+  ///   - imageLimits: what a picture may cost.
+  ///   - maskDecoder: makes masks of the answers' `<seg>` tokens; without one they stay code words.
+  public init(
+    engine: any Engine, tokenizer: Tokenizer, imageLimits: ImageLimits = .standard,
+    maskDecoder: MaskDecoder? = nil
+  ) {
     self.engine = engine
-    preparation = RequestPreparation(config: engine.config, tokenizer: tokenizer)
+    self.maskDecoder = maskDecoder
+    preparation = RequestPreparation(
+      config: engine.config, tokenizer: tokenizer, imageLimits: imageLimits)
   }
 
   /// Answers one request.
@@ -72,22 +85,14 @@ public struct EngineAnswerService: AnswerService {
     }
     let ids = tokens.map(\.tokenID)
     let tokenizer = preparation.tokenizer
+    let found = prepared.imageSizes.first.map { size in
+      AnswerBoxes(ids, in: size, tokenizer: tokenizer, decoder: maskDecoder)
+    }
     return Answer(
       text: tokenizer.decode(ids, skippingSpecialTokens: true), tokenIDs: ids,
       finish: completion.finish, promptTokens: prepared.promptTokens,
       completionTokens: completion.tokens.count, imageSizes: prepared.imageSizes,
-      boxes: boxes(ids, in: prepared.imageSizes.first),
+      boxes: found?.boxes ?? [], malformed: found?.malformed ?? [],
       logprobs: prepared.request.sampling.wantsLogprobs ? tokens : [])
-  }
-
-  /// Every well-formed box of the answer, as often as the model wrote it.
-  private func boxes(_ ids: [Int32], in size: ImageSize?) -> [Box] {
-    guard let size,
-      let detections = DetectionParser.parse(ids: ids, tokenizer: preparation.tokenizer)
-    else { return [] }
-    return detections.boxes.prefix(MessageLimits.boxCount).map { box in
-      let pixels = box.xyxy(width: size.width, height: size.height)
-      return Box(label: box.label, x1: pixels.x1, y1: pixels.y1, x2: pixels.x2, y2: pixels.y2)
-    }
   }
 }

@@ -49,6 +49,11 @@ public enum JobLimits {
   static let pendingRequestCount = 1024
   /// Messages queued in the client's socket: every pending request, and pings beside them.
   static let clientHighWaterMark = 2 * pendingRequestCount
+  /// Masks made for one answer: 256 of 20 tokens each fill 5000 tokens, and take about a second. Boxes
+  /// beyond keep their code words.
+  static let maskCount = 256
+  /// Pixels of one answer's masks together: four of the largest pictures, seconds of work.
+  static let maskPixelCount = 400_000_000
   /// Rows of a table of results.
   public static let tableRowCount = 1000
 }

@@ -21,6 +21,7 @@ public enum PromptTask: String, Sendable, CaseIterable {
   /// - Parameters:
   ///   - text: what the user wrote; may be empty for `caption` and `ocr`, which have no use for it.
   ///   - language: as in the training data, such as `en`.
+  /// - Returns: what the model sees.
   /// - Throws: `missing_prompt` when the task needs a text and there is none.
   public func prompt(text: String, language: String) throws(Failure) -> String {
     func needed() throws(Failure) -> String {

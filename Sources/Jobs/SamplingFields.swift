@@ -43,7 +43,9 @@ struct SamplingFields: Decodable {
   /// `stop` is a text, or a list of texts.
   private static func stopTexts(_ fields: KeyedDecodingContainer<Key>) throws -> [String] {
     guard fields.contains(.stop), try !fields.decodeNil(forKey: .stop) else { return [] }
-    if let text = try? fields.decode(String.self, forKey: .stop) { return text.isEmpty ? [] : [text] }
+    if let text = try? fields.decode(String.self, forKey: .stop) {
+      return text.isEmpty ? [] : [text]
+    }
     return try fields.decode([String].self, forKey: .stop).filter { !$0.isEmpty }
   }
 

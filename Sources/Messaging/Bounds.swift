@@ -74,6 +74,13 @@ enum Bounds {
     guard value.isFinite else { throw .malformed(field, "\(value) is not a finite number") }
   }
 
+  /// A share, a rate or a duration: finite and not negative.
+  static func measured(_ value: Double, _ field: String) throws(MessagingError) {
+    guard value.isFinite, value >= 0 else {
+      throw .malformed(field, "\(value) can't have been measured")
+    }
+  }
+
   /// Minus infinity is a fair logarithm of a probability; NaN is not.
   static func logprob(_ value: Float, _ field: String) throws(MessagingError) {
     guard !value.isNaN else { throw .malformed(field, "is not a number") }

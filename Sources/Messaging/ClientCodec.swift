@@ -70,6 +70,12 @@ extension ClientMessage: WireMessage {
       palisade__wire__status_request__init(&wire)
       envelope.body_case = PALISADE__WIRE__CLIENT_ENVELOPE__BODY_STATUS_REQUEST
       envelope.status_request = arena.place(wire)
+    case .trace(let spanCount):
+      var wire = Palisade__Wire__TraceRequest()
+      palisade__wire__trace_request__init(&wire)
+      wire.span_count = try Bounds.wire32(spanCount, "TraceRequest.spanCount")
+      envelope.body_case = PALISADE__WIRE__CLIENT_ENVELOPE__BODY_TRACE_REQUEST
+      envelope.trace_request = arena.place(wire)
     }
     let byteCount = palisade__wire__client_envelope__get_packed_size(&envelope)
     let header = try Envelope.pack("client", byteCount: byteCount) {
@@ -100,6 +106,10 @@ extension ClientMessage: WireMessage {
       case PALISADE__WIRE__CLIENT_ENVELOPE__BODY_STATUS_REQUEST:
         try Envelope.checkFrameCount(frames, 1, "StatusRequest")
         return .status
+      case PALISADE__WIRE__CLIENT_ENVELOPE__BODY_TRACE_REQUEST:
+        try Envelope.checkFrameCount(frames, 1, "TraceRequest")
+        let body = try WireReading.message(wire.trace_request, "TraceRequest")
+        return .trace(spanCount: Int(body.span_count))
       default: throw .malformed("client", "the envelope has no body")
       }
     }

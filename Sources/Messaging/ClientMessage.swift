@@ -6,6 +6,8 @@ public enum ClientMessage: Sendable, Equatable {
   case cancel(tag: UInt64)
   /// How are you?
   case status
+  /// What did the stages compute lately? At most so many spans.
+  case trace(spanCount: Int)
 }
 
 /// What the coordinator answers.
@@ -14,6 +16,8 @@ public enum ServerMessage: Sendable, Equatable {
   case reply(Reply)
   /// The state of the pipeline.
   case status(Status)
+  /// What the stages computed lately.
+  case trace(Trace)
 }
 
 /// One prompt with its images.
@@ -69,13 +73,38 @@ public struct Box: Sendable, Equatable {
   public var x2: Double
   /// Bottom edge.
   public var y2: Double
+  /// Whether an earlier box of the answer has the same edges and label.
+  public var isRepeat: Bool
+  /// The mask's sixteen code words of 0…127, as the model wrote them; empty when it wrote none.
+  public var segments: [UInt8]
+  /// The mask as COCO's compressed run lengths, in the extent of the first image; empty without one.
+  public var mask: String
   /// Makes a box.
-  public init(label: String, x1: Double, y1: Double, x2: Double, y2: Double) {
+  public init(
+    label: String, x1: Double, y1: Double, x2: Double, y2: Double, isRepeat: Bool = false,
+    segments: [UInt8] = [], mask: String = ""
+  ) {
     self.label = label
     self.x1 = x1
     self.y1 = y1
     self.x2 = x2
     self.y2 = y2
+    self.isRepeat = isRepeat
+    self.segments = segments
+    self.mask = mask
+  }
+}
+
+/// A part of an answer that keeps to no form of boxes, reported and not guessed at.
+public struct MalformedText: Sendable, Equatable {
+  /// A word for programs, such as `location_count`.
+  public var reason: String
+  /// The part as the model wrote it.
+  public var text: String
+  /// Makes a report.
+  public init(reason: String, text: String) {
+    self.reason = reason
+    self.text = text
   }
 }
 

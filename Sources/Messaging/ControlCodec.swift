@@ -60,12 +60,9 @@ extension ControlMessage: WireMessage {
     case .assign(let value):
       envelope.body_case = PALISADE__WIRE__CONTROL_ENVELOPE__BODY_ASSIGN
       envelope.assign = arena.place(try value.wire(in: arena))
-    case .heartbeatReply(let epoch):
-      var wire = Palisade__Wire__HeartbeatReply()
-      palisade__wire__heartbeat_reply__init(&wire)
-      wire.epoch = epoch
+    case .heartbeatReply(let value):
       envelope.body_case = PALISADE__WIRE__CONTROL_ENVELOPE__BODY_HEARTBEAT_REPLY
-      envelope.heartbeat_reply = arena.place(wire)
+      envelope.heartbeat_reply = arena.place(value.wire())
     case .cancel(let epoch, let requests):
       try Bounds.count(requests.count, atMost: MessageLimits.requestCount, "Cancel.requests")
       var wire = Palisade__Wire__Cancel()
@@ -125,8 +122,9 @@ extension ControlMessage: WireMessage {
     case PALISADE__WIRE__CONTROL_ENVELOPE__BODY_ASSIGN:
       self = .assign(try Assign(WireReading.message(wire.assign, "Assign")))
     case PALISADE__WIRE__CONTROL_ENVELOPE__BODY_HEARTBEAT_REPLY:
-      let body = try WireReading.message(wire.heartbeat_reply, "HeartbeatReply")
-      self = .heartbeatReply(epoch: body.epoch)
+      self = .heartbeatReply(
+        HeartbeatReply(try WireReading.message(wire.heartbeat_reply, "HeartbeatReply"))
+      )
     case PALISADE__WIRE__CONTROL_ENVELOPE__BODY_CANCEL:
       let body = try WireReading.message(wire.cancel, "Cancel")
       let requests = try WireReading.list(

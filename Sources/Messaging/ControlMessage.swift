@@ -15,33 +15,13 @@ public enum ControlMessage: Sendable, Equatable {
   /// Coordinator: run this stage.
   case assign(Assign)
   /// Coordinator: I am alive, and this is the epoch.
-  case heartbeatReply(epoch: UInt64)
+  case heartbeatReply(HeartbeatReply)
   /// Coordinator: drop these requests and their caches.
   case cancel(epoch: UInt64, requests: [UInt64])
   /// Coordinator: drop every request of epochs before this one.
   case reset(epoch: UInt64)
   /// Coordinator: stop.
   case shutdown(reason: String)
-}
-
-/// What a worker did since it started its stage.
-public struct Counters: Sendable, Equatable {
-  /// Time spent computing.
-  public var busyNanoseconds: UInt64 = 0
-  /// Time spent waiting for a message.
-  public var waitingNanoseconds: UInt64 = 0
-  /// Payload and header bytes received from stages.
-  public var receivedBytes: UInt64 = 0
-  /// Payload and header bytes sent to stages.
-  public var sentBytes: UInt64 = 0
-  /// Micro-batches computed.
-  public var microBatches: UInt64 = 0
-  /// Rows computed in prefill.
-  public var prefillRows: UInt64 = 0
-  /// Rows computed in decode.
-  public var decodeRows: UInt64 = 0
-  /// All zero.
-  public init() {}
 }
 
 /// A worker introduces itself.
@@ -96,30 +76,6 @@ public struct Ready: Sendable, Equatable {
     self.stage = stage
     self.loadMilliseconds = loadMilliseconds
     self.weightBytes = weightBytes
-  }
-}
-
-/// A worker is alive.
-public struct Heartbeat: Sendable, Equatable {
-  /// The plan.
-  public var epoch: UInt64
-  /// What it did so far.
-  public var counters: Counters
-  /// The micro-batch being computed; 0 when idle.
-  public var busySequence: UInt64
-  /// For how long it has been; 0 when idle.
-  public var busyMilliseconds: Int
-  /// Makes the report.
-  public init(
-    epoch: UInt64,
-    counters: Counters = Counters(),
-    busySequence: UInt64 = 0,
-    busyMilliseconds: Int = 0
-  ) {
-    self.epoch = epoch
-    self.counters = counters
-    self.busySequence = busySequence
-    self.busyMilliseconds = busyMilliseconds
   }
 }
 

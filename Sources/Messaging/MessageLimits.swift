@@ -48,14 +48,28 @@ extension MessageLimits {
   public static let textByteCount = 64 << 10
   /// Images in one submission.
   public static let imageCount = 64
-  /// Boxes in one reply: no more than could be written with the tokens of a reply.
+  /// Boxes in one reply, and parts of it that are none: no more than could be written with the tokens
+  /// of a reply.
   public static let boxCount = 4096
+  /// Code words of one mask.
+  public static let segmentsOfMask = 16
+  /// Bytes of one mask's run lengths: a smooth outline in a picture of 12 megapixels takes some 12 KB,
+  /// in the largest allowed some 200.
+  public static let maskByteCount = 256 << 10
   /// Alternatives beside one token.
   public static let alternativeCount = 64
   /// Texts that end an answer; OpenAI allows four.
   public static let stopTextCount = 16
   /// The longest deadline: a year, so that no arithmetic overflows.
   public static let deadlineMilliseconds = 366 * 86_400_000
+  /// Rows of a status, and tracks of a trace: every stage with every replica.
+  public static let stageRowCount = routeLength * 16
+  /// Spans in one heartbeat: two a millisecond between heartbeats, 100 kB at most.
+  public static let heartbeatSpanCount = 1024
+  /// Spans in one trace: at most 110 bytes each, so 1.8 MB, which a header holds.
+  public static let traceSpanCount = 16_384
+  /// Nanoseconds of a span's parts: an hour, longer than any micro-batch that isn't lost.
+  public static let spanNanoseconds: UInt64 = 3_600_000_000_000
   /// Token ids that end a generation, and lists of tokens as short.
   public static let stopTokenCount = 256
 }

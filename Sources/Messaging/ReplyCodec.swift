@@ -2,6 +2,7 @@ import CWire
 
 typealias WireReply = Palisade__Wire__Reply
 typealias WireBox = Palisade__Wire__Box
+typealias WireMalformedText = Palisade__Wire__MalformedText
 typealias WireImageSize = Palisade__Wire__ImageSize
 typealias WireTokenLogprob = Palisade__Wire__TokenLogprob
 
@@ -23,6 +24,13 @@ extension Box {
   func validate() throws(MessagingError) {
     try Bounds.text(label, "Box.label")
     for corner in [x1, y1, x2, y2] { try Bounds.finite(corner, "Box corner") }
+    guard segments.isEmpty || segments.count == MessageLimits.segmentsOfMask,
+      segments.allSatisfy({ $0 < CoordinateTokens.segmentCount })
+    else { throw .malformed("Box.segments", "are not sixteen code words") }
+    try Bounds.count(mask.utf8.count, atMost: MessageLimits.maskByteCount, "Box.mask")
+    guard mask.utf8.allSatisfy({ (48..<112).contains($0) }) else {
+      throw .malformed("Box.mask", "has characters that no run lengths have")
+    }
   }
 
   func wire(in arena: WireArena) throws(MessagingError) -> WireBox {
@@ -34,6 +42,10 @@ extension Box {
     wire.y1 = y1
     wire.x2 = x2
     wire.y2 = y2
+    wire.is_repeat = isRepeat ? 1 : 0
+    let (count, pointer) = arena.list(segments)
+    wire.segments = ProtobufCBinaryData(len: count, data: pointer)
+    wire.mask = arena.bytes(mask)
     return wire
   }
 
@@ -43,9 +55,36 @@ extension Box {
       x1: wire.x1,
       y1: wire.y1,
       x2: wire.x2,
-      y2: wire.y2
+      y2: wire.y2,
+      isRepeat: wire.is_repeat != 0,
+      segments: try WireReading.list(
+        wire.segments.data, wire.segments.len, atMost: MessageLimits.segmentsOfMask, "Box.segments"
+      ),
+      mask: try WireReading.text(wire.mask, atMost: MessageLimits.maskByteCount, "Box.mask")
     )
     try validate()
+  }
+}
+
+extension MalformedText {
+  func wire(in arena: WireArena) throws(MessagingError) -> WireMalformedText {
+    try validate()
+    var wire = WireMalformedText()
+    palisade__wire__malformed_text__init(&wire)
+    wire.reason = arena.bytes(reason)
+    wire.text = arena.bytes(text)
+    return wire
+  }
+
+  init(_ wire: WireMalformedText) throws(MessagingError) {
+    self.init(
+      reason: try WireReading.text(wire.reason, "MalformedText.reason"),
+      text: try WireReading.text(wire.text, "MalformedText.text"))
+  }
+
+  func validate() throws(MessagingError) {
+    try Bounds.text(reason, "MalformedText.reason")
+    try Bounds.text(text, "MalformedText.text")
   }
 }
 
@@ -89,6 +128,7 @@ extension Reply {
     try Bounds.count(tokenIDs.count, atMost: MessageLimits.tokenCount, "Reply.tokenIDs")
     try Bounds.count(images.count, atMost: MessageLimits.imageCount, "Reply.images")
     try Bounds.count(boxes.count, atMost: MessageLimits.boxCount, "Reply.boxes")
+    try Bounds.count(malformed.count, atMost: MessageLimits.boxCount, "Reply.malformed")
     try Bounds.count(logprobs.count, atMost: MessageLimits.tokenCount, "Reply.logprobs")
   }
 
@@ -109,6 +149,9 @@ extension Reply {
     }
     (wire.n_boxes, wire.boxes) = try arena.messages(boxes) {
       box throws(MessagingError) in try box.wire(in: arena)
+    }
+    (wire.n_malformed, wire.malformed) = try arena.messages(malformed) {
+      part throws(MessagingError) in try part.wire(in: arena)
     }
     (wire.n_logprobs, wire.logprobs) = try arena.messages(logprobs) {
       logprob throws(MessagingError) in try logprob.wire(in: arena)
@@ -143,6 +186,13 @@ extension Reply {
         atMost: MessageLimits.boxCount,
         "Reply.boxes",
         Box.init
+      ),
+      malformed: try WireReading.messages(
+        wire.malformed,
+        wire.n_malformed,
+        atMost: MessageLimits.boxCount,
+        "Reply.malformed",
+        MalformedText.init
       ),
       logprobs: try WireReading.messages(
         wire.logprobs,

@@ -16,6 +16,8 @@ public struct Reply: Sendable, Equatable {
   public var images: [ImageSize]
   /// Boxes found in the text.
   public var boxes: [Box]
+  /// What of the text is no box and should be one.
+  public var malformed: [MalformedText]
   /// One per token, if asked for.
   public var logprobs: [TokenLogprob]
   /// Why there is no answer.
@@ -33,6 +35,7 @@ public struct Reply: Sendable, Equatable {
     completionTokens: Int = 0,
     images: [ImageSize] = [],
     boxes: [Box] = [],
+    malformed: [MalformedText] = [],
     logprobs: [TokenLogprob] = [],
     failure: Failure? = nil,
     isBusy: Bool = false
@@ -45,60 +48,9 @@ public struct Reply: Sendable, Equatable {
     self.completionTokens = completionTokens
     self.images = images
     self.boxes = boxes
+    self.malformed = malformed
     self.logprobs = logprobs
     self.failure = failure
     self.isBusy = isBusy
-  }
-}
-
-/// One stage as the coordinator sees it.
-public struct StageStatus: Sendable, Equatable {
-  /// What it is called, such as `vision`.
-  public var name: String
-  /// Its blocks of the model's chain.
-  public var blocks: Range<Int>
-  /// The worker's name.
-  public var worker: String
-  /// Share of the time spent computing, 0 to 1.
-  public var busyShare: Double
-  /// Micro-batches computed.
-  public var microBatches: UInt64
-  /// Bytes received from stages.
-  public var receivedBytes: UInt64
-  /// Bytes sent to stages.
-  public var sentBytes: UInt64
-  /// Makes a row.
-  public init(
-    name: String,
-    blocks: Range<Int>,
-    worker: String,
-    busyShare: Double = 0,
-    microBatches: UInt64 = 0,
-    receivedBytes: UInt64 = 0,
-    sentBytes: UInt64 = 0
-  ) {
-    self.name = name
-    self.blocks = blocks
-    self.worker = worker
-    self.busyShare = busyShare
-    self.microBatches = microBatches
-    self.receivedBytes = receivedBytes
-    self.sentBytes = sentBytes
-  }
-}
-
-/// The state of the pipeline.
-public struct Status: Sendable, Equatable {
-  /// One word, such as `ready`.
-  public var state: String
-  /// The same for people.
-  public var message: String
-  /// One row per stage and replica.
-  public var stages: [StageStatus]
-  /// Makes a status.
-  public init(state: String, message: String = "", stages: [StageStatus] = []) {
-    self.state = state
-    self.message = message
-    self.stages = stages
   }
 }

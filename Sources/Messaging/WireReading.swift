@@ -68,8 +68,10 @@ enum WireReading {
   }
 
   /// A `bytes` field that holds text.
-  static func text(_ bytes: ProtobufCBinaryData, _ field: String) throws(MessagingError) -> String {
-    try Bounds.count(bytes.len, atMost: MessageLimits.textByteCount, field)
+  static func text(
+    _ bytes: ProtobufCBinaryData, atMost maximum: Int = MessageLimits.textByteCount, _ field: String
+  ) throws(MessagingError) -> String {
+    try Bounds.count(bytes.len, atMost: maximum, field)
     guard let data = bytes.data, bytes.len > 0 else { return "" }
     guard
       let text = String(

@@ -1,36 +1,8 @@
 import CWire
 
-typealias WireCounters = Palisade__Wire__Counters
 typealias WireRegister = Palisade__Wire__Register
 typealias WireReady = Palisade__Wire__Ready
-typealias WireHeartbeat = Palisade__Wire__Heartbeat
 typealias WireWorkerFailure = Palisade__Wire__WorkerFailure
-
-extension Counters {
-  var wire: WireCounters {
-    var wire = WireCounters()
-    palisade__wire__counters__init(&wire)
-    wire.busy_nanoseconds = busyNanoseconds
-    wire.waiting_nanoseconds = waitingNanoseconds
-    wire.received_bytes = receivedBytes
-    wire.sent_bytes = sentBytes
-    wire.micro_batches = microBatches
-    wire.prefill_rows = prefillRows
-    wire.decode_rows = decodeRows
-    return wire
-  }
-
-  init(_ wire: WireCounters) {
-    self.init()
-    busyNanoseconds = wire.busy_nanoseconds
-    waitingNanoseconds = wire.waiting_nanoseconds
-    receivedBytes = wire.received_bytes
-    sentBytes = wire.sent_bytes
-    microBatches = wire.micro_batches
-    prefillRows = wire.prefill_rows
-    decodeRows = wire.decode_rows
-  }
-}
 
 extension Register {
   func validate() throws(MessagingError) {
@@ -86,27 +58,6 @@ extension Ready {
       stage: Int(wire.stage),
       loadMilliseconds: try Bounds.int(wire.load_milliseconds, "Ready.loadMilliseconds"),
       weightBytes: try Bounds.int(wire.weight_bytes, "Ready.weightBytes")
-    )
-  }
-}
-
-extension Heartbeat {
-  func wire(in arena: WireArena) throws(MessagingError) -> WireHeartbeat {
-    var wire = WireHeartbeat()
-    palisade__wire__heartbeat__init(&wire)
-    wire.epoch = epoch
-    wire.counters = arena.place(counters.wire)
-    wire.busy_sequence = busySequence
-    wire.busy_milliseconds = try Bounds.wire64(busyMilliseconds, "Heartbeat.busyMilliseconds")
-    return wire
-  }
-
-  init(_ wire: WireHeartbeat) throws(MessagingError) {
-    self.init(
-      epoch: wire.epoch,
-      counters: Counters(try WireReading.message(wire.counters, "Heartbeat.counters")),
-      busySequence: wire.busy_sequence,
-      busyMilliseconds: try Bounds.int(wire.busy_milliseconds, "Heartbeat.busyMilliseconds")
     )
   }
 }

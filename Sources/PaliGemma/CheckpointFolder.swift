@@ -7,6 +7,10 @@ struct CheckpointFolder {
     "tokenizer.model", "tokenizer.json", "tokenizer_config.json", "added_tokens.json",
     "special_tokens_map.json",
   ]
+  /// Configuration files; only the first must be there.
+  static let configurationFiles = [
+    "config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json",
+  ]
   /// Beside the weights: headers, an index, configuration and tokenizer files (Gemma's two
   /// tokenizer files together have 22 MB).
   static let spareByteCount = 64 << 20
@@ -57,7 +61,16 @@ struct CheckpointFolder {
 
   /// Copies the tokenizer's files; contents are not looked at.
   mutating func copyTokenizer(from source: String) throws(SynthesisError) {
-    for name in Self.tokenizerFiles {
+    try copy(Self.tokenizerFiles, from: source)
+  }
+
+  /// Copies what says how the model is built and asked.
+  mutating func copyConfiguration(from source: String) throws(SynthesisError) {
+    try copy(Self.configurationFiles, from: source)
+  }
+
+  private mutating func copy(_ names: [String], from source: String) throws(SynthesisError) {
+    for name in names {
       let path = source + "/" + name
       guard FileManager.default.fileExists(atPath: path) else { continue }
       let target = claim(name)

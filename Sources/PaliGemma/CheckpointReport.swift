@@ -35,6 +35,8 @@ public struct CheckpointReport: Sendable {
   public private(set) var missing: [String] = []
   /// Weights found in another shape, an unusable type, or a broken file, each with the reason.
   public private(set) var unsound: [String] = []
+  /// How the weights of products are packed; nil in an ordinary checkpoint.
+  public private(set) var precision: Precision?
   /// Names of tensors that the model has no use for.
   public private(set) var unexpected: [String] = []
 
@@ -52,20 +54,48 @@ public struct CheckpointReport: Sendable {
     groups = Self.emptyGroups(config)
     let names = WeightNames(checkpoint: checkpoint)
     var used: Set<String> = []
+    do { precision = try checkpoint.storedPrecision() } catch { unsound.append("\(error)") }
+    isHeadTied = names.isHeadTied
     for (index, block) in config.blocks.enumerated() {
       guard let group = groups.firstIndex(where: { $0.blocks.contains(index) }) else { continue }
-      for weight in config.weights(of: block) {
+      let products = precision == nil ? [] : Product.all(of: block, config, isTied: isHeadTied)
+      let packed = Set(products.flatMap { product in product.parts.map { $0.name + ".weight" } })
+      for product in products { count(product, in: group, checkpoint, &used) }
+      for weight in config.weights(of: block) where !packed.contains(weight.name) {
         count(weight.name, shape: weight.shape, in: group, names, &used)
       }
     }
-    let own = "language_model.lm_head.weight"
-    if names.resolved(own) != nil {
-      isHeadTied = false
+    if !isHeadTied && precision == nil {
       let shape = [config.text.vocabularyCount, config.text.width]
-      count(own, shape: shape, in: groups.count - 1, names, &used)
+      count(
+        "language_model.lm_head.weight", shape: shape, in: groups.count - 1, names, &used)
     }
     namePrefixes = Set(namePrefixes).sorted()
     unexpected = checkpoint.names.filter { !used.contains($0) }
+  }
+
+  /// Counts a product's packed weights.
+  private mutating func count(
+    _ product: Product, in group: Int, _ checkpoint: Checkpoint, _ used: inout Set<String>
+  ) {
+    for plan in product.packedTensors(bits: precision?.bits ?? 8) {
+      used.insert(plan.name)
+      guard checkpoint.contains(plan.name) else {
+        missing.append(plan.name)
+        continue
+      }
+      do {
+        let entry = try checkpoint.entry(plan.name)
+        groups[group].byteCount += entry.byteCount
+        groups[group].elementTypes.insert(entry.elementType)
+        if entry.shape != plan.shape || entry.elementType != plan.elementType {
+          unsound.append(
+            "\(plan.name): \(entry.elementType) \(entry.shape), expected \(plan.elementType) "
+              + "\(plan.shape)")
+        }
+      } catch { unsound.append("\(plan.name): \(error)") }
+    }
+    groups[group].parameterCount += product.parts.reduce(0) { $0 + $1.rows } * product.inputs
   }
 
   private mutating func count(

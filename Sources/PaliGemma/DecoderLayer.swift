@@ -10,7 +10,7 @@ struct DecoderLayer {
   private let qkv: Linear  // self_attn.{q,k,v}_proj, stacked: [(H + 2K) · E, D]
   private let output: Linear  // self_attn.o_proj: [D, H · E]
   private let attentionNorm: Tensor  // post_attention_layernorm.weight
-  private let gateUp: Linear  // mlp.{gate,up}_proj, stacked: [2F, D]
+  private let gateUp: Linear  // mlp.{gate,up}_proj, then GeGLU: [2F, D]
   private let down: Linear  // mlp.down_proj: [D, F]
   /// theta^(−2i/E) for the E/2 pairs of a head.
   private let inverseFrequencies: [Float]
@@ -18,24 +18,16 @@ struct DecoderLayer {
   init(_ names: WeightNames, _ config: ModelConfig.Text, layer: Int) throws(CheckpointError) {
     self.config = config
     let prefix = "language_model.model.layers.\(layer)."
-    let (width, inner, head) = (config.width, config.feedForwardWidth, config.headWidth)
-    let (queries, shared) = (config.headCount * head, config.keyValueHeadCount * head)
-    inputNorm = try names.floats(prefix + "input_layernorm.weight", width)
-    qkv = try names.linear(
-      [
-        (prefix + "self_attn.q_proj", queries), (prefix + "self_attn.k_proj", shared),
-        (prefix + "self_attn.v_proj", shared),
-      ], inputs: width, hasBias: false)
-    output = try names.linear(
-      [(prefix + "self_attn.o_proj", width)], inputs: queries, hasBias: false)
-    attentionNorm = try names.floats(prefix + "post_attention_layernorm.weight", width)
-    gateUp = try names.linear(
-      [(prefix + "mlp.gate_proj", inner), (prefix + "mlp.up_proj", inner)],
-      inputs: width, hasBias: false)
-    down = try names.linear([(prefix + "mlp.down_proj", width)], inputs: inner, hasBias: false)
-    inverseFrequencies = (0..<head / 2).map { pair in
+    inputNorm = try names.floats(prefix + "input_layernorm.weight", config.width)
+    attentionNorm = try names.floats(prefix + "post_attention_layernorm.weight", config.width)
+    let products = DecoderProducts(config, layer: layer)
+    qkv = try names.linear(products.qkv)
+    output = try names.linear(products.output)
+    gateUp = try names.linear(products.gateUp)
+    down = try names.linear(products.down)
+    inverseFrequencies = (0..<config.headWidth / 2).map { pair in
       // As the reference computes it: the exponent and the power in f32.
-      1 / Float.power(config.ropeTheta, Float(2 * pair) / Float(head))
+      1 / Float.power(config.ropeTheta, Float(2 * pair) / Float(config.headWidth))
     }
   }
 
@@ -46,15 +38,24 @@ struct DecoderLayer {
   ///   - sequences: whose rows they are; each has a cache with room for them.
   ///   - positions: `[T]`, 1-based (numerics.md 6).
   ///   - index: which layer of the caches this is.
+  ///   - onlyLast: whether the rows that will be sampled, each sequence's last one, are enough:
+  ///     the others then end with their keys and values.
+  /// - Returns: `x`, or with `onlyLast` the last rows `[sequences, D]`.
   func callAsFunction(
-    _ x: Tensor, sequences: [SequenceRows], positions: [Int32], cacheIndex index: Int
-  ) {
+    _ x: Tensor, sequences: [SequenceRows], positions: [Int32], cacheIndex index: Int,
+    onlyLast: Bool = false
+  ) -> Tensor {
     let projected = qkv(x.rmsNormalized(weight: inputNorm, epsilon: config.epsilon))
     rotate(projected, positions: positions)
-    x.add(output(attend(projected, sequences: sequences, cacheIndex: index)))
-    let normed = x.rmsNormalized(weight: attentionNorm, epsilon: config.epsilon)
-    x.add(down(gateUp(normed).geglu()))
+    var (x, attended) = (x, attend(projected, sequences: sequences, cacheIndex: index))
+    if onlyLast { (x, attended) = (x.lastRows(of: sequences), attended.lastRows(of: sequences)) }
+    output.add(attended, to: x)
+    down.add(gateUp(x.rmsNormalized(weight: attentionNorm, epsilon: config.epsilon)), to: x)
+    return x
   }
+
+  /// Whether a row's result doesn't depend on the rows beside it, so that rows may be left out.
+  var isExact: Bool { output.isExact && gateUp.isExact && down.isExact }
 
   private var rowWidth: Int {
     (config.headCount + 2 * config.keyValueHeadCount) * config.headWidth

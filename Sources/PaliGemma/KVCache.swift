@@ -20,6 +20,11 @@ public final class KVCache {
     values = (0..<layerCount).map { _ in Tensor(shape: shape) }
   }
 
+  /// Memory of all keys and values.
+  public var byteCount: Int {
+    (keys + values).reduce(0) { $0 + $1.byteCount }
+  }
+
   /// Keys and values of layer `index` (0-based in the shard).
   func layer(_ index: Int) -> (keys: Tensor, values: Tensor) { (keys[index], values[index]) }
 

@@ -9,24 +9,27 @@ struct LanguageHead {
   private let epsilon: Float
 
   init(_ names: WeightNames, _ config: ModelConfig.Text) throws(CheckpointError) {
-    let (count, width) = (config.vocabularyCount, config.width)
-    norm = try names.floats("language_model.model.norm.weight", width)
-    let own = "language_model.lm_head"
-    let tied = "language_model.model.embed_tokens"
-    vocabulary = try names.linear(
-      [(names.resolved(own + ".weight") == nil ? tied : own, count)], inputs: width,
-      hasBias: false)
+    norm = try names.floats("language_model.model.norm.weight", config.width)
+    vocabulary = try names.linear(.head(config, isTied: names.isHeadTied))
     epsilon = config.epsilon
   }
 
-  /// The logits `[sequences, V]` of each sequence's last row of x `[T, D]`: only those are sampled.
-  func callAsFunction(_ x: Tensor, sequences: [SequenceRows]) -> Tensor {
-    let last = Tensor(shape: [sequences.count, x.rowWidth])
+  /// The logits `[sequences, V]` of the sequences' last rows `[sequences, D]`: only those are
+  /// sampled.
+  func callAsFunction(_ last: Tensor) -> Tensor {
+    vocabulary(last.rmsNormalized(weight: norm, epsilon: epsilon))
+  }
+}
+
+extension Tensor {
+  /// Each sequence's last row of `[T, D]`: `[sequences, D]`, in memory of its own.
+  func lastRows(of sequences: [SequenceRows]) -> Tensor {
+    let last = Tensor(shape: [sequences.count, rowWidth])
     var end = 0
     for (index, sequence) in sequences.enumerated() {
       end += sequence.rowCount
-      _ = x.rows(end - 1..<end).convert(into: last.rows(index..<index + 1))
+      _ = rows(end - 1..<end).convert(into: last.rows(index..<index + 1))
     }
-    return vocabulary(last.rmsNormalized(weight: norm, epsilon: epsilon))
+    return last
   }
 }

@@ -53,39 +53,36 @@ struct VisionLayer {
   private let qkv: Linear  // self_attn.{q,k,v}_proj, stacked: [3D, D]
   private let output: Linear  // self_attn.out_proj
   private let norm2: (weight: Tensor, bias: Tensor)  // layer_norm2
-  private let up: Linear  // mlp.fc1
+  private let up: Linear  // mlp.fc1, then GELU
   private let down: Linear  // mlp.fc2
 
   init(_ names: WeightNames, _ config: ModelConfig.Vision, layer: Int) throws(CheckpointError) {
     self.config = config
     let prefix = "vision_tower.vision_model.encoder.layers.\(layer)."
-    let (width, inner) = (config.width, config.feedForwardWidth)
+    let width = config.width
     norm1 = (
       try names.floats(prefix + "layer_norm1.weight", width),
       try names.floats(prefix + "layer_norm1.bias", width)
     )
-    qkv = try names.linear(
-      ["q", "k", "v"].map { (prefix + "self_attn.\($0)_proj", width) }, inputs: width,
-      hasBias: true)
-    output = try names.linear(
-      [(prefix + "self_attn.out_proj", width)], inputs: width, hasBias: true)
+    let products = VisionProducts(config, layer: layer)
+    qkv = try names.linear(products.qkv)
+    output = try names.linear(products.output)
     norm2 = (
       try names.floats(prefix + "layer_norm2.weight", width),
       try names.floats(prefix + "layer_norm2.bias", width)
     )
-    up = try names.linear([(prefix + "mlp.fc1", inner)], inputs: width, hasBias: true)
-    down = try names.linear([(prefix + "mlp.fc2", width)], inputs: inner, hasBias: true)
+    up = try names.linear(products.up)
+    down = try names.linear(products.down)
   }
 
   /// Adds this layer's work to the residual stream `x` `[pictures · P, D]`, in place.
   func callAsFunction(_ x: Tensor) {
     let normed = x.layerNormalized(
       weight: norm1.weight, bias: norm1.bias, epsilon: config.epsilon)
-    x.add(output(attend(qkv(normed))))
+    output.add(attend(qkv(normed)), to: x)
     let inner = up(
       x.layerNormalized(weight: norm2.weight, bias: norm2.bias, epsilon: config.epsilon))
-    inner.gelu()
-    x.add(down(inner))
+    down.add(inner, to: x)
   }
 
   /// qkv `[pictures · P, 3D]` to `[pictures · P, D]`; every patch sees every patch of its picture.
@@ -116,13 +113,12 @@ struct Projector {
   private let epsilon: Float
 
   init(_ names: WeightNames, _ config: ModelConfig) throws(CheckpointError) {
-    let (vision, text) = (config.vision.width, config.text.width)
+    let vision = config.vision.width
     let prefix = "vision_tower.vision_model.post_layernorm."
     norm = (
       try names.floats(prefix + "weight", vision), try names.floats(prefix + "bias", vision)
     )
-    projection = try names.linear(
-      [("multi_modal_projector.linear", text)], inputs: vision, hasBias: true)
+    projection = try names.linear(.projector(config))
     epsilon = config.vision.epsilon
   }
 

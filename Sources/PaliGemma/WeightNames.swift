@@ -44,6 +44,12 @@ struct WeightNames {
     return nil
   }
 
+  /// Whether the head has no table of its own.
+  var isHeadTied: Bool {
+    resolved("language_model.lm_head.weight") == nil
+      && !checkpoint.contains("language_model.lm_head.packed")
+  }
+
   /// The part of `found` that stands for the prefix of `hubName`: what its writer called it.
   static func prefix(of found: String, hubName: String) -> String? {
     for (hub, _) in prefixes where hubName.hasPrefix(hub) {
@@ -73,35 +79,58 @@ struct WeightNames {
     return tensor
   }
 
-  /// A product with the weights `[N_i, K]` (and biases `[N_i]`) of several layers, one below the
-  /// other, so that one product does the work of several.
+  /// The product `product`, in the precision asked for: packed weights that the checkpoint holds
+  /// are mapped, others are converted.
   ///
-  /// - Parameters:
-  ///   - parts: names without `.weight` and `.bias`, and the outputs of each.
-  ///   - inputs: `K`.
-  ///   - hasBias: whether each part has a bias.
-  /// - Returns: the product, in the precision asked for.
   /// - Throws: when a tensor is missing, or has another shape or type than it should.
-  func linear(_ parts: [(name: String, rows: Int)], inputs: Int, hasBias: Bool)
-    throws(CheckpointError) -> Linear
-  {
-    // All shapes are checked against the files before memory is taken.
-    let weights = try parts.map { part throws(CheckpointError) in
-      try stored(part.name + ".weight", shape: [part.rows, inputs])
-    }
-    let biases = try (hasBias ? parts : []).map { part throws(CheckpointError) in
+  func linear(_ product: Product) throws(CheckpointError) -> Linear {
+    let biases = try (product.hasBias ? product.parts : []).map { part throws(CheckpointError) in
       try stored(part.name + ".bias", shape: [part.rows])
     }
     let bias = biases.isEmpty ? nil : Self.stacked(biases)
-    let linear: Linear? =
-      switch precision {
-      case .f32: Self.stacked(weights).map { Linear(weight: $0, bias: bias) }
-      case .int8: Linear(quantising: weights, bias: bias)
-      }
-    guard let linear else {
-      throw .mismatch(name: parts.first?.name ?? "", reason: "it can't be read as floats")
+    guard biases.isEmpty || bias != nil else { throw Self.noFloats(product.name) }
+    if checkpoint.contains(product.packedName) {
+      return Linear(try packed(product), bias: bias, activation: product.activation)
     }
-    return linear
+    // All shapes are checked against the files before memory is taken.
+    let weights = try parts(of: product)
+    if let bits = precision.bits {
+      guard
+        let quantized = QuantizedWeights(
+          quantizing: weights, bits: bits, isGated: product.isGated)
+      else { throw Self.noFloats(product.name) }
+      return Linear(quantized, bias: bias, activation: product.activation)
+    }
+    guard let weight = Self.stacked(weights) else { throw Self.noFloats(product.name) }
+    return Linear(weight: weight, bias: bias, activation: product.activation)
+  }
+
+  /// The unpacked weights `[N_i, K]` of a product.
+  func parts(of product: Product) throws(CheckpointError) -> [Tensor] {
+    try product.parts.map { part throws(CheckpointError) in
+      try stored(part.name + ".weight", shape: [part.rows, product.inputs])
+    }
+  }
+
+  /// Weights that the checkpoint holds in packed form, mapped.
+  private func packed(_ product: Product) throws(CheckpointError) -> QuantizedWeights {
+    let tensors = try product.packedTensors(bits: precision.bits ?? 8).map {
+      plan throws(CheckpointError) in try checkpoint.tensor(plan.name)
+    }
+    guard let bits = precision.bits,
+      let weights = QuantizedWeights(
+        bits: bits, outputWidth: product.outputs, inputWidth: product.inputs,
+        isGated: product.isGated, packed: tensors[0], scales: tensors[1], sums: tensors[2])
+    else {
+      throw .mismatch(
+        name: product.packedName, reason: "its size or type is not that of \(precision) weights")
+    }
+    tally.byteCount += tensors.reduce(0) { $0 + $1.byteCount }
+    return weights
+  }
+
+  private static func noFloats(_ name: String) -> CheckpointError {
+    .mismatch(name: name, reason: "it can't be read as floats")
   }
 
   /// Tensors one below the other as f32; a single f32 one stays mapped. Nil when one is no float.

@@ -68,15 +68,18 @@ final class AssignedStage {
   /// - Throws: `peer_lost` when a neighbour doesn't take what it should.
   func step(since waitingSince: UInt64, _ control: WorkerControl) throws(Failure) -> Bool {
     let start = Clock.nanoseconds
-    control.activity.withLock { $0.busySince = start }
+    let gauges = executor.gauges
+    control.activity.withLock { activity in
+      activity.busySince = start
+      activity.gauges = gauges
+    }
     let messages = executor.step()
-    let end = Clock.nanoseconds
+    let span = executor.takeSpan()
     control.activity.withLock { activity in
       activity.busySince = nil
-      guard messages != nil else { return }
-      activity.counters.busyNanoseconds += end - start
+      guard let span else { return }
+      activity.counters.count(span)
       activity.counters.waitingNanoseconds += start - min(start, waitingSince)
-      activity.counters.microBatches += 1
     }
     guard let messages else { return false }
     for message in messages {
@@ -86,6 +89,18 @@ final class AssignedStage {
       } catch {
         throw Failure(
           code: Self.peerLost, message: "\(Self.peer(of: message)) takes no messages: \(error)")
+      }
+    }
+    if var sent = span {
+      let end = sent.startNanoseconds + sent.busyNanoseconds
+      let now = Clock.nanoseconds
+      sent.sendingNanoseconds = StageMeter.bounded(now - min(now, end))
+      let (after, vision) = (executor.gauges, executor.visionCounts)
+      control.activity.withLock { activity in
+        activity.spans.append(sent)
+        activity.gauges = after
+        activity.counters.visionCacheHits = vision.hits
+        activity.counters.visionCacheMisses = vision.misses
       }
     }
     return true

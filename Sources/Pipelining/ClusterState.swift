@@ -36,7 +36,6 @@ public struct ClusterState {
     var lastSeen: Int
     var stage: Int?
     var isReady = false
-    var counters = Counters()
   }
 
   /// How far the cluster is.
@@ -78,7 +77,8 @@ public struct ClusterState {
     (self.phase, self.message, phaseStart) = (phase, message, now)
   }
 
-  private func worker(_ peer: PeerIdentity) -> Int? {
+  /// The number of the worker that `peer` is.
+  func worker(_ peer: PeerIdentity) -> Int? {
     workers.values.first { $0.peer == peer }?.index
   }
 
@@ -90,8 +90,8 @@ public struct ClusterState {
     workers[index]?.lastSeen = now
     switch message {
     case .heartbeat(let heartbeat):
-      workers[index]?.counters = heartbeat.counters
-      return [.send(.heartbeatReply(epoch: epoch), peer)]
+      let reply = HeartbeatReply(epoch: epoch, echoNanoseconds: heartbeat.sentNanoseconds)
+      return [.send(.heartbeatReply(reply), peer)]
     case .ready(let ready) where ready.epoch == epoch && phase == .loading:
       workers[index]?.isReady = true
       return beginWhenLoaded(now: now)
@@ -236,19 +236,18 @@ public struct ClusterState {
     }
   }
 
-  /// What to show of the cluster: a row per worker of the plan.
+  /// What to show of the cluster: a row per worker of the plan, to be filled in by `Telemetry`.
   public var status: Status {
     var rows: [StageStatus] = []
-    for (stage, place) in zip(setup.template.stages, plan?.stages ?? []) {
+    for (index, (stage, place)) in zip(setup.template.stages, plan?.stages ?? []).enumerated() {
       for worker in place.workers.compactMap({ workers[$0] }) {
-        let counters = worker.counters
-        let whole = Double(counters.busyNanoseconds) + Double(counters.waitingNanoseconds)
-        rows.append(
-          StageStatus(
-            name: stage.name, blocks: stage.blocks, worker: worker.register.name,
-            busyShare: whole > 0 ? Double(counters.busyNanoseconds) / whole : 0,
-            microBatches: counters.microBatches, receivedBytes: counters.receivedBytes,
-            sentBytes: counters.sentBytes))
+        var row = StageStatus(
+          name: stage.name, stage: index, blocks: stage.blocks, worker: worker.register.name,
+          workerIndex: worker.index, node: worker.register.host)
+        row.instructionSet = worker.register.instructionSet
+        row.threads = worker.register.threads
+        row.memoryBytes = worker.register.memoryBytes
+        rows.append(row)
       }
     }
     return Status(state: phase.rawValue, message: message, stages: rows)

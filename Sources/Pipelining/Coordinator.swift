@@ -105,6 +105,9 @@ public final class Coordinator: Engine {
     try await submissions.complete(request, onToken: onToken)
   }
 
+  /// What is measured of the cluster and of the requests.
+  public var telemetry: Telemetry { submissions.telemetry }
+
   /// Sends a client its reply.
   ///
   /// - Returns: false when too many replies wait already; the client asks again.

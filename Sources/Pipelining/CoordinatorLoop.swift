@@ -25,6 +25,7 @@ final class CoordinatorLoop {
   private var early: [(id: UInt64, request: PreparedRequest)] = []
   private var wasReady = false
   private var probesLeft = 0
+  private var lastPublished = 0
 
   /// Ids of probes: above all ids that callers get.
   private static let firstProbe: UInt64 = 1 << 63
@@ -73,6 +74,7 @@ final class CoordinatorLoop {
       apply(state.handle(.tick, now: now))
       dropSilentClients()
       pump()
+      if now - lastPublished >= limits.publishMilliseconds { publish() }
       // A message the first stage didn't take at once is tried again soon.
       let isBlocked = way?.isBlocked ?? false
       _ = try? poller.wait(.milliseconds(isBlocked ? 2 : limits.heartbeatMilliseconds / 2))
@@ -146,7 +148,11 @@ final class CoordinatorLoop {
         if Endpoints.isClient(peer) {
           try receiveClient(ClientMessage.decode(frames), from: peer)
         } else {
-          apply(state.handle(.message(peer, try ControlMessage.decode(frames)), now: now))
+          let message = try ControlMessage.decode(frames)
+          if case .heartbeat(let heartbeat) = message, let worker = state.worker(peer) {
+            submissions.telemetry.heard(heartbeat, from: worker)
+          }
+          apply(state.handle(.message(peer, message), now: now))
         }
       } catch { reports.yield(.dropped("a message: \(error)")) }
     }
@@ -158,7 +164,11 @@ final class CoordinatorLoop {
     // One more client than there is room for is not remembered, and so never counts as gone.
     if clientHeard[peer] != nil || clientHeard.count < limits.clients { clientHeard[peer] = now }
     if case .status = message {
-      try router.send(ServerMessage.status(state.status).encode(), to: peer)
+      publish()
+      try router.send(ServerMessage.status(submissions.telemetry.status).encode(), to: peer)
+    } else if case .trace(let spanCount) = message {
+      let trace = submissions.telemetry.trace(spanCount: spanCount)
+      try router.send(ServerMessage.trace(trace).encode(), to: peer)
     } else if case .dropped = clients.yield(.message(message, from: peer)),
       case .submit(let submit) = message
     {
@@ -176,6 +186,11 @@ final class CoordinatorLoop {
   }
 
   private func send(_ message: ControlMessage, to peer: PeerIdentity) throws(MessagingError) {
+    var message = message
+    if case .heartbeatReply(var reply) = message {
+      reply.coordinatorNanoseconds = Clock.nanoseconds
+      message = .heartbeatReply(reply)
+    }
     try router.send(message.encode(), to: peer)
   }
 
@@ -238,7 +253,9 @@ final class CoordinatorLoop {
     for _ in 0..<limits.mailbox {
       do throws(MessagingError) {
         guard let frames = try results.receive() else { return }
-        if let events = scheduler?.receive(try TokenBatch.decode(frames)) { deliver(events) }
+        let batch = try TokenBatch.decode(frames)
+        submissions.telemetry.received(batch)
+        if let events = scheduler?.receive(batch) { deliver(events) }
       } catch { reports.yield(.dropped("a result: \(error)")) }
     }
   }
@@ -253,6 +270,13 @@ final class CoordinatorLoop {
         apply(state.handle(.probed(epoch: state.epoch, nil), now: now))
       }
     }
+  }
+
+  /// Shows how the cluster is to whoever wants to know.
+  private func publish() {
+    lastPublished = now
+    submissions.telemetry.publish(
+      state.status, epoch: state.epoch, inFlight: scheduler?.counts.active ?? 0)
   }
 
   /// Sends as many prefills as the pipeline takes.

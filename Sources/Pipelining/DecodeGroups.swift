@@ -34,6 +34,9 @@ struct DecodeGroups {
   /// Whether there is a decode step, or a release, to send.
   var hasTokens: Bool { !returned.isEmpty || !finished.isEmpty }
 
+  /// Tokens that wait for a decode step.
+  var waitingCount: Int { returned.count }
+
   /// Takes note of the requests of a prefill that passes here.
   mutating func admit(_ batch: MicroBatch) {
     for segment in batch.segments {
@@ -49,25 +52,36 @@ struct DecodeGroups {
     for result in batch.results {
       guard let request = active[result.request] else { continue }
       if result.finish != nil || request.isCancelled {
-        active[result.request] = nil
-        finished.append(result.request)
-        finishedRoute = request.route
+        end(result.request, request)
       } else {
         returned.append((result.request, result.tokenID))
       }
     }
   }
 
-  /// Marks requests nobody waits for: they end at their next token.
+  /// Ends requests nobody waits for: at once where a token waits for its next step, else when the
+  /// token under way comes back.
   mutating func cancel(_ requests: [UInt64]) {
     for request in requests {
-      if active[request] != nil {
-        active[request]?.isCancelled = true
+      if let state = active[request] {
+        if let waiting = returned.firstIndex(where: { $0.request == request }) {
+          returned.remove(at: waiting)
+          end(request, state)
+        } else {
+          active[request]?.isCancelled = true
+        }
       } else {
         cancelledEarly.append(request)
       }
     }
     cancelledEarly.removeFirst(max(0, cancelledEarly.count - Self.cancelledEarlyMaximum))
+  }
+
+  /// Forgets a request; its caches are released by the next message that passes through.
+  private mutating func end(_ request: UInt64, _ state: Active) {
+    active[request] = nil
+    finished.append(request)
+    finishedRoute = state.route
   }
 
   /// The next decode step: at most an equal share of the active requests for each stage that

@@ -40,6 +40,9 @@ public struct Limits: Sendable, Equatable {
   /// How long the token that goes through all stages before a cluster counts as ready may take.
   public var probeMilliseconds = 120_000
 
+  /// How often the figures shown to others are brought up to date.
+  public var publishMilliseconds = 100
+
   /// The standard limits.
   public init() {}
 

@@ -50,6 +50,9 @@ public final class LocalEngine: Engine {
     try await submissions.complete(request, onToken: onToken)
   }
 
+  /// What is measured of the stages and of the requests.
+  public var telemetry: Telemetry { submissions.telemetry }
+
   /// Ends the engine's thread; requests under way fail with `stopped`.
   public func stop() { _ = submissions.mailbox.post(.stop) }
 
@@ -60,6 +63,9 @@ public final class LocalEngine: Engine {
     let executors: [StageExecutor]
     let embeddingStage: Int
     var scheduler: Scheduler
+    private let base: Status
+    private var lastEnds: [UInt64]
+    private var memory = (readAt: UInt64(0), bytes: 0)
 
     init(
       config: ModelConfig, checkpoint: Checkpoint, plan: PipelinePlan, precision: Precision,
@@ -73,6 +79,8 @@ public final class LocalEngine: Engine {
           StageExecutor(section: section, plan: plan, stage: index, epoch: 1, limits: limits))
       }
       self.executors = executors
+      base = Self.status(plan)
+      lastEnds = Array(repeating: Clock.nanoseconds, count: executors.count)
       embeddingStage = plan.embeddingStage
       scheduler = Scheduler(config: config, plan: plan, epoch: 1, limits: limits)
     }
@@ -81,10 +89,13 @@ public final class LocalEngine: Engine {
       var stages = self
       var poller = Poller()
       _ = poller.add(fileDescriptor: submissions.mailbox.wakeup)
+      submissions.telemetry.publish(stages.base, epoch: 1, inFlight: 0)
       while stages.take(submissions) {
         while let batch = stages.scheduler.nextMicroBatch() {
           stages.executors[0].receive(.microBatch(batch))
         }
+        submissions.telemetry.publish(
+          stages.base, epoch: 1, inFlight: stages.scheduler.counts.active)
         if !stages.step(submissions) { _ = try? poller.wait(.forever) }
       }
     }
@@ -108,6 +119,35 @@ public final class LocalEngine: Engine {
       return true
     }
 
+    private mutating func measure(_ executor: StageExecutor, _ telemetry: Telemetry) {
+      guard let span = executor.takeSpan() else { return }
+      let idle = span.startNanoseconds - min(span.startNanoseconds, lastEnds[executor.stage])
+      lastEnds[executor.stage] = span.startNanoseconds + span.busyNanoseconds
+      // Once a second: each look is a read of a file.
+      if span.startNanoseconds >= memory.readAt + 1_000_000_000 {
+        memory = (span.startNanoseconds, ProcessMemory.residentBytes)
+      }
+      var gauges = executor.gauges
+      gauges.residentBytes = memory.bytes
+      telemetry.stepped(
+        span, gauges: gauges, vision: executor.visionCounts, idleNanoseconds: idle)
+    }
+
+    /// The stages as rows; a process of its own is no worker, so each stage counts as one.
+    private static func status(_ plan: PipelinePlan) -> Status {
+      let host = ProcessInfo.processInfo.hostName
+      let rows = plan.stages.enumerated().map { index, stage in
+        var row = StageStatus(
+          name: "stage-\(index + 1)", stage: index, blocks: stage.blocks, worker: "this process",
+          workerIndex: index, node: host)
+        row.instructionSet = Kernels.instructionSet
+        row.threads = Kernels.threadCount
+        row.memoryBytes = Int(clamping: ProcessInfo.processInfo.physicalMemory)
+        return row
+      }
+      return Status(state: "ready", message: "all stages in one process", stages: rows)
+    }
+
     /// One step of every stage, the last first, so that rows move on before new ones come in.
     ///
     /// - Returns: whether any stage had something to do.
@@ -116,11 +156,13 @@ public final class LocalEngine: Engine {
       for executor in executors.reversed() {
         guard let messages = executor.step() else { continue }
         worked = true
+        measure(executor, submissions.telemetry)
         for message in messages {
           switch message {
           case .microBatch(let batch): executors[batch.stage].receive(.microBatch(batch))
           case .tokens(let tokens):
             executors[embeddingStage].receive(.tokenBatch(tokens))
+            submissions.telemetry.received(tokens)
             submissions.deliver(scheduler.receive(tokens))
           }
         }

@@ -31,6 +31,7 @@ public final class StageExecutor {
   private var lastWasDecode = false
   /// Rows of pictures seen before; nil where no vision blocks are.
   public let visionCache: VisionCache?
+  private var meter: StageMeter
 
   /// Makes the executor of stage `stage` of `plan`.
   public init(
@@ -40,6 +41,7 @@ public final class StageExecutor {
     self.stage = stage
     self.epoch = epoch
     self.limits = limits
+    meter = StageMeter(stage: stage)
     if section.takesTokens {
       decodeGroups = DecodeGroups(epoch: epoch, stage: stage, stageCount: plan.decodeStageCount)
     }
@@ -52,7 +54,9 @@ public final class StageExecutor {
   /// Takes a message in; one of another epoch is late and is dropped.
   public func receive(_ message: StageMessage) {
     switch message {
-    case .microBatch(let batch) where batch.epoch == epoch: queue.append(batch)
+    case .microBatch(let batch) where batch.epoch == epoch:
+      meter.arrived(batch)
+      queue.append(batch)
     case .tokenBatch(let batch) where batch.epoch == epoch: decodeGroups?.receive(batch)
     case .microBatch, .tokenBatch: break
     }
@@ -80,7 +84,28 @@ public final class StageExecutor {
     return decodeGroups?.next().map(compute)
   }
 
+  /// What the last step took, once.
+  public func takeSpan() -> TraceSpan? { meter.takeSpan() }
+
+  /// Pictures that the vision cache had, and those that were computed.
+  public var visionCounts: (hits: UInt64, misses: UInt64) {
+    (visionCache?.hits ?? 0, visionCache?.misses ?? 0)
+  }
+
+  /// What this stage holds now; the process's memory is not its business.
+  public var gauges: Gauges {
+    var gauges = Gauges()
+    gauges.queueLength = queue.count
+    gauges.waitingTokens = decodeGroups?.waitingCount ?? 0
+    gauges.weightBytes = section.weightByteCount
+    gauges.cacheCount = caches.count
+    gauges.cacheBytes = caches.values.reduce(0) { $0 + $1.byteCount }
+    return gauges
+  }
+
   private func compute(_ batch: MicroBatch) -> [Outgoing] {
+    meter.begin(batch, queueLength: queue.count)
+    defer { meter.end() }
     for request in batch.released { forget(request) }
     if batch.segments.isEmpty { return forwarded(batch, tensor: nil) }
     do throws(Failure) {

@@ -1,5 +1,6 @@
 import Messaging
 import Synchronization
+import Tensors
 
 /// The way from callers into an engine's thread and back: a bounded mailbox in, one continuation
 /// per request out.
@@ -18,6 +19,8 @@ final class SubmissionQueue: Sendable {
   }
 
   let mailbox: Mailbox<Command>
+  /// What is measured of the engine.
+  let telemetry = Telemetry()
   private let nextID = Atomic<UInt64>(1)
   private let callers = Mutex<[UInt64: Caller]>([:])
   private let end = Mutex<Failure?>(nil)
@@ -52,6 +55,7 @@ final class SubmissionQueue: Sendable {
     let result = await withTaskCancellationHandler {
       await withCheckedContinuation { answer in
         callers.withLock { $0[id] = Caller(answer: answer, onToken: onToken) }
+        telemetry.began(id, images: request.pixels.rowCount)
         if let failure = end.withLock({ $0 }) {
           finish(id, .failure(failure))
         } else if Task.isCancelled {
@@ -83,7 +87,9 @@ final class SubmissionQueue: Sendable {
 
   /// Gives a request its answer; a second one is ignored.
   func finish(_ id: UInt64, _ result: Result<Completion, Failure>) {
-    callers.withLock { $0.removeValue(forKey: id) }?.answer.resume(returning: result)
+    guard let caller = callers.withLock({ $0.removeValue(forKey: id) }) else { return }
+    telemetry.ended(id, result)
+    caller.answer.resume(returning: result)
   }
 
   /// Hands over what a scheduler has to say.
@@ -103,7 +109,10 @@ final class SubmissionQueue: Sendable {
       defer { callers = [:] }
       return callers
     }
-    for caller in left.values { caller.answer.resume(returning: .failure(failure)) }
+    for (id, caller) in left {
+      telemetry.ended(id, .failure(failure))
+      caller.answer.resume(returning: .failure(failure))
+    }
   }
 }
 

@@ -103,7 +103,7 @@ public final class Worker {
       let blocks = assign.stages[assign.stage].blocks
       let milliseconds = Clock.milliseconds - start
       stage = loaded
-      control.activity.withLock { $0.epoch = assign.epoch }
+      control.activity.withLock { $0 = WorkerControl.Activity(epoch: assign.epoch) }
       control.send(
         .ready(
           Ready(

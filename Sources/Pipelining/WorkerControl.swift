@@ -13,8 +13,10 @@ final class WorkerControl: Sendable {
   }
   /// What the stage is doing, for heartbeats.
   struct Activity {
-    var counters = Counters()
     var epoch: UInt64 = 0
+    var counters = Counters()
+    var gauges = Gauges()
+    var spans = Ring<TraceSpan>(capacity: MessageLimits.heartbeatSpanCount)
     var sequence: UInt64 = 0
     var busySince: UInt64?  // nanoseconds
   }
@@ -68,12 +70,18 @@ final class WorkerControl: Sendable {
     _ = poller.add(fileDescriptor: outbox.wakeup)
     var (lastHeard, lastBeat) = (Clock.milliseconds, 0)
     var welcome: Welcome?
+    var clock = ClockOffset()
     while true {
       while let frames = try socket.receive() {
         guard let message = try? ControlMessage.decode(frames) else { continue }
         lastHeard = Clock.milliseconds
         if case .welcome(let greeting) = message { welcome = greeting }
-        if case .heartbeatReply = message { continue }
+        if case .heartbeatReply(let reply) = message {
+          clock.exchanged(
+            sent: reply.echoNanoseconds, coordinator: reply.coordinatorNanoseconds,
+            received: Clock.nanoseconds)
+          continue
+        }
         post(.order(message))
       }
       for message in outbox.takeAll() { try socket.send(message.encode()) }
@@ -87,7 +95,7 @@ final class WorkerControl: Sendable {
       if welcome != nil, now - lastBeat >= interval {
         lastBeat = now
         // A full queue means a silent coordinator, which the check above finds.
-        try? socket.send(ControlMessage.heartbeat(heartbeat()).encode())
+        try? socket.send(ControlMessage.heartbeat(heartbeat(clock)).encode())
       }
       _ = try poller.wait(.milliseconds(max(1, min(interval, interval - (now - lastBeat)))))
     }
@@ -110,12 +118,28 @@ final class WorkerControl: Sendable {
         + "start one with `palisade serve`, or check the endpoint and the network")
   }
 
-  private func heartbeat() -> Heartbeat {
-    activity.withLock { activity in
-      let busy = activity.busySince.map { Int((Clock.nanoseconds - $0) / 1_000_000) } ?? 0
-      return Heartbeat(
-        epoch: activity.epoch, counters: activity.counters, busySequence: activity.sequence,
-        busyMilliseconds: busy)
+  private func heartbeat(_ clock: ClockOffset) -> Heartbeat {
+    let residentBytes = ProcessMemory.residentBytes
+    let (spans, heartbeat) = activity.withLock { activity in
+      let now = Clock.nanoseconds
+      let busy = activity.busySince.map { now - min(now, $0) } ?? 0
+      // Until the clocks are aligned, spans wait; what the ring has no room for is counted.
+      let spans = clock.isAligned ? activity.spans.takeAll() : []
+      var (counters, gauges) = (activity.counters, activity.gauges)
+      // A stage that computes for seconds is busy all the while, not only when it is done.
+      counters.busyNanoseconds += busy
+      counters.droppedSpans = activity.spans.droppedCount
+      gauges.residentBytes = residentBytes
+      return (
+        spans,
+        Heartbeat(
+          epoch: activity.epoch, counters: counters, gauges: gauges,
+          busySequence: activity.sequence, busyMilliseconds: Int(busy / 1_000_000),
+          sentNanoseconds: now, roundTripNanoseconds: clock.roundTripNanoseconds)
+      )
     }
+    var complete = heartbeat
+    complete.spans = spans.compactMap(clock.shifted)
+    return complete
   }
 }

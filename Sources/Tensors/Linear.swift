@@ -7,83 +7,107 @@ public enum Precision: String, Sendable, CaseIterable, Decodable {
   /// A signed byte each with a scale per output; activations are quantised row by row on the fly.
   /// Sums are exact integers, so results don't depend on company, cut, threads or CPU.
   case int8
+  /// Four bits each with an integer multiplier per 32 inputs and a scale per output; the rest as in
+  /// int8. Half the memory to read.
+  case int4
+
+  /// Bits of a quantised weight; nil in f32.
+  public var bits: Int? {
+    switch self {
+    case .f32: nil
+    case .int8: 8
+    case .int4: 4
+    }
+  }
 }
 
-/// A product with weights and, where the model has one, a bias.
+/// A product with weights and, where the model has them, a bias and what is done with each output.
 public struct Linear: Sendable {
+  /// What becomes of an output; in the quantised precisions without another pass over memory.
+  public enum Activation: Sendable, Equatable {
+    /// Nothing.
+    case none
+    /// GELU in its tanh form.
+    case gelu
+    /// gelu(gate) · up: the weights are gates `[F, K]` above ups `[F, K]`, the result is `[T, F]`.
+    case geglu
+  }
+
   private enum Weights {
     case f32(Tensor)  // [N, K]
-    case int8(packed: Tensor, scales: Tensor, sums: Tensor)
+    case quantized(QuantizedWeights)
   }
   private let weights: Weights
   private let bias: Tensor?  // [N]
-  /// The number of outputs, `N`.
+  private let activation: Activation
+  /// The number of outputs, `N` (`F` of a GeGLU).
   public let outputWidth: Int
   /// The number of inputs, `K`.
   public let inputWidth: Int
 
   /// A product in f32 with weights `[N, K]` and a bias `[N]`.
-  public init(weight: Tensor, bias: Tensor? = nil) {
+  public init(weight: Tensor, bias: Tensor? = nil, activation: Activation = .none) {
     weights = .f32(weight)
     self.bias = bias
-    (outputWidth, inputWidth) = (weight.rowCount, weight.rowWidth)
+    self.activation = activation
+    outputWidth = activation == .geglu ? weight.rowCount / 2 : weight.rowCount
+    inputWidth = weight.rowWidth
   }
 
-  /// A product in int8: quantises weights stacked from `parts`, a few rows at a time, so that no
-  /// f32 copy of the whole is ever made. Nil when a part's element type is no floating-point type.
+  /// A product with quantised weights and a bias `[N]` in f32.
   ///
-  /// - Parameters:
-  ///   - parts: weights `[N_i, K]` of any floating-point type, stored one below the other.
-  ///   - bias: `[ΣN_i]` f32, or nil.
-  public init?(quantising parts: [Tensor], bias: Tensor? = nil) {
-    let inputs = parts.first?.rowWidth ?? 0
-    let outputs = parts.reduce(0) { $0 + $1.rowCount }
-    let packed = Tensor(.i8, shape: [kernel_int8_packed_bytes(outputs, inputs)])
-    packed.withBytes { _ = $0.initializeMemory(as: UInt8.self, repeating: 0) }
-    let scales = Tensor(shape: [outputs])
-    let sums = Tensor(.i32, shape: [outputs])
-    var row = 0
-    for part in parts {
-      // About a megabyte of f32 at a time.
-      for chunk in stride(from: 0, to: part.rowCount, by: max(1, (1 << 18) / max(inputs, 1))) {
-        let end = min(part.rowCount, chunk + max(1, (1 << 18) / max(inputs, 1)))
-        guard let rows = part.rows(chunk..<end).convertedToF32() else { return nil }
-        withExtendedLifetime((rows, packed, scales, sums)) {
-          kernel_int8_pack_f32(
-            row, end - chunk, outputs, inputs, rows.pointer, packed.bytes(as: Int8.self),
-            scales.pointer, sums.bytes(as: Int32.self))
-        }
-        row += end - chunk
-      }
-    }
-    weights = .int8(packed: packed, scales: scales, sums: sums)
+  /// - Precondition: the weights are gated if, and only if, the activation is `.geglu`.
+  public init(_ weights: QuantizedWeights, bias: Tensor? = nil, activation: Activation = .none) {
+    precondition(weights.isGated == (activation == .geglu), "gated weights are for a GeGLU")
+    self.weights = .quantized(weights)
     self.bias = bias
-    (outputWidth, inputWidth) = (outputs, inputs)
+    self.activation = activation
+    (outputWidth, inputWidth) = (weights.outputWidth, weights.inputWidth)
   }
 
-  /// x `[T, K]` to `[T, N]`: x · weightᵀ + bias.
+  /// Whether a row's result has the same bits whatever rows it is computed with, on every CPU.
+  public var isExact: Bool {
+    if case .quantized = weights { true } else { false }
+  }
+
+  /// x `[T, K]` to `[T, N]`: x · weightᵀ + bias, and the activation.
   public func callAsFunction(_ x: Tensor) -> Tensor {
     precondition(x.rowWidth == inputWidth, "product of \(x.shape) with \(inputWidth) inputs")
-    let out = Tensor(shape: [x.rowCount, outputWidth])
-    withExtendedLifetime((x, self, out)) {
-      switch weights {
-      case .f32(let weight):
+    switch weights {
+    case .f32(let weight):
+      let out = Tensor(shape: [x.rowCount, weight.rowCount])
+      withExtendedLifetime((x, self, out)) {
         kernel_linear_f32(
-          x.rowCount, outputWidth, inputWidth, x.pointer, weight.pointer, bias?.pointer,
+          x.rowCount, weight.rowCount, inputWidth, x.pointer, weight.pointer, bias?.pointer,
           out.pointer)
-      case .int8(let packed, let scales, let sums):
-        kernel_linear_int8_f32(
-          x.rowCount, outputWidth, inputWidth, x.pointer, packed.bytes(as: Int8.self),
-          scales.pointer, sums.bytes(as: Int32.self), bias?.pointer, out.pointer)
       }
+      if activation == .gelu { out.gelu() }
+      return activation == .geglu ? out.geglu() : out
+    case .quantized(let weights):
+      let out = Tensor(shape: [x.rowCount, outputWidth])
+      weights.multiply(x, bias: bias, then: then, out: out)
+      return out
     }
-    return out
   }
-}
 
-extension Tensor {
-  /// The elements as `Element`s; valid as long as the caller keeps the tensor.
-  fileprivate func bytes<Element>(as type: Element.Type) -> UnsafeMutablePointer<Element> {
-    (storage.address + byteOffset).assumingMemoryBound(to: type)
+  /// Adds the product of x `[T, K]` to the rows `[T, N]` of the residual stream, in place.
+  ///
+  /// - Precondition: there is no activation.
+  public func add(_ x: Tensor, to residual: Tensor) {
+    precondition(activation == .none && x.rowWidth == inputWidth, "adding \(x.shape)")
+    precondition(residual.shape == [x.rowCount, outputWidth], "to \(residual.shape)")
+    switch weights {
+    case .f32: residual.add(self(x))
+    case .quantized(let weights):
+      weights.multiply(x, bias: bias, then: KERNEL_ADD, out: residual)
+    }
+  }
+
+  private var then: kernel_then {
+    switch activation {
+    case .none: KERNEL_STORE
+    case .gelu: KERNEL_GELU
+    case .geglu: KERNEL_GEGLU
+    }
   }
 }

@@ -51,6 +51,16 @@ public struct MalformedPart: Equatable, Sendable {
     case segmentsWithoutBox
     /// Text that belongs to no box.
     case textWithoutBox
+
+    /// The kind of reason, for programs.
+    public var word: String {
+      switch self {
+      case .locationCount: "location_count"
+      case .segmentCount: "segment_count"
+      case .segmentsWithoutBox: "segments_without_box"
+      case .textWithoutBox: "text_without_box"
+      }
+    }
   }
 
   /// What is wrong with it.

@@ -96,7 +96,8 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
     }
     guard model != nil || local.isEmpty else {
       throw ValidationError(
-        "--stages, --threads and --precision go with --model; a cluster has its own from `serve`")
+        "--stages, --threads, --precision and --mask-decoder go with --model; a cluster has its own "
+          + "from `serve`")
     }
     guard (1...JobLimits.maximumWindow).contains(window) else {
       throw ValidationError("--window takes 1 to \(JobLimits.maximumWindow)")
@@ -163,10 +164,13 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
     configuration.window = window
     configuration.maximumTokens = maxTokens
     configuration.patience = .seconds(patience)
+    if !allowImageHost.isEmpty {
+      configuration.remoteImages = RemoteImages(hosts: try RemoteImageHosts(allowImageHost))
+    }
+    // Masks are part of the results.
+    configuration.options["--mask-decoder"] = local.maskDecoder
     if let model {
-      try LocalModel.checkFolder(model)
-      configuration.model = try ModelIdentity(
-        directory: model, precision: (local.precision ?? .f32).rawValue)
+      configuration.model = try LocalModel.identity(directory: model, precision: local.precision)
     }
     return configuration
   }
@@ -205,7 +209,7 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
       return (
         try await LocalModel.service(
           directory: model, stages: local.stages ?? 1, threads: local.threads,
-          precision: local.precision ?? .f32), nil
+          precision: local.precision, maskDecoder: local.maskDecoder), nil
       )
     }
     let endpoint =

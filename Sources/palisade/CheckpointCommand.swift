@@ -7,8 +7,9 @@ import Tensors
 /// `palisade checkpoint`: looks at checkpoints and makes them.
 struct CheckpointCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "checkpoint", abstract: "Look into a checkpoint, or make one of random weights.",
-    subcommands: [InspectCommand.self, SynthesizeCommand.self])
+    commandName: "checkpoint",
+    abstract: "Look into a checkpoint, quantise it, or make one of random weights.",
+    subcommands: [InspectCommand.self, QuantizeCommand.self, SynthesizeCommand.self])
 }
 
 /// `palisade checkpoint inspect`: the headers of a checkpoint, as a table of the pipeline.

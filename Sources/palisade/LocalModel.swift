@@ -8,17 +8,29 @@ import Tokenization
 
 /// The whole model in this process.
 enum LocalModel {
-  /// Loads the model in `directory`, cut into `stages` stages, and its tokenizer.
+  /// What answers with the model in `directory`, cut into `stages` stages.
   static func service(
-    directory: String, stages: Int, threads: Int?, precision: Precision
+    directory: String, stages: Int, threads: Int?, precision: Precision?,
+    maskDecoder: String? = nil
   ) async throws -> EngineAnswerService {
+    // Before the model, which takes its time.
+    let maskDecoder = try maskDecoder.map { try MaskDecoder(path: $0) }
+    let (engine, tokenizer) = try await load(
+      directory: directory, stages: stages, threads: threads, precision: precision)
+    return EngineAnswerService(engine: engine, tokenizer: tokenizer, maskDecoder: maskDecoder)
+  }
+
+  /// Loads the model in `directory`, cut into `stages` stages, and its tokenizer.
+  static func load(
+    directory: String, stages: Int, threads: Int?, precision: Precision?
+  ) async throws -> (engine: LocalEngine, tokenizer: Tokenizer) {
     try checkFolder(directory)
     let folder = URL(filePath: directory)
     let tokenizer = try Tokenizer(folder: folder)
     let engine = try await makeLocalEngine(
       modelDirectory: folder.path(percentEncoded: false), stages: stages, threads: threads,
       precision: precision)
-    return EngineAnswerService(engine: engine, tokenizer: tokenizer)
+    return (engine, tokenizer)
   }
 
   /// Says that there is no such folder before anything says which of its files is missing.
@@ -34,13 +46,23 @@ enum LocalModel {
   }
 
   private static func makeLocalEngine(
-    modelDirectory: String, stages: Int, threads: Int?, precision: Precision
-  ) async throws -> any Engine {
+    modelDirectory: String, stages: Int, threads: Int?, precision: Precision?
+  ) async throws -> LocalEngine {
     Kernels.threadCount = threads ?? ProcessInfo.processInfo.activeProcessorCount
     let config = try ModelConfig(directory: modelDirectory)
     let plan = try PipelinePlan.even(stageCount: stages, config: config)
     let checkpoint = try Checkpoint(directory: modelDirectory)
     return try await LocalEngine.start(
-      config: config, checkpoint: checkpoint, plan: plan, precision: precision)
+      config: config, checkpoint: checkpoint, plan: plan,
+      precision: try precision ?? checkpoint.storedPrecision() ?? .f32)
+  }
+
+  /// What a journal remembers of the model: its files and the precision it answers in, which is the one
+  /// asked for, else the one it was stored in.
+  static func identity(directory: String, precision: Precision?) throws -> ModelIdentity {
+    try checkFolder(directory)
+    let stored = try Checkpoint(directory: directory).storedPrecision()
+    return try ModelIdentity(
+      directory: directory, precision: (precision ?? stored ?? .f32).rawValue)
   }
 }

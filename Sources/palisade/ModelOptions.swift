@@ -1,7 +1,7 @@
 import ArgumentParser
 import Tensors
 
-/// `--precision f32` or `--precision int8`.
+/// `--precision f32`, `--precision int8` or `--precision int4`.
 extension Precision: ExpressibleByArgument {}
 
 /// How the model runs inside this process.
@@ -12,11 +12,17 @@ struct LocalOptions: ParsableArguments {
   var stages: Int?
   @Option(help: "Threads for the arithmetic (default: all cores).")
   var threads: Int?
-  @Option(help: "Precision of the arithmetic (default: f32).")
+  @Option(
+    help:
+      "Precision of the arithmetic (default: the checkpoint's own; f32 where it isn't quantised).")
   var precision: Precision?
+  @Option(help: "big_vision's vae-oid.npz: makes masks of <seg> tokens, else they stay code words.")
+  var maskDecoder: String?
 
   /// Whether nothing was asked for.
-  var isEmpty: Bool { stages == nil && threads == nil && precision == nil }
+  var isEmpty: Bool {
+    stages == nil && threads == nil && precision == nil && maskDecoder == nil
+  }
 
   func validate() throws {
     guard (1...256).contains(stages ?? 1) else { throw ValidationError("--stages takes 1 to 256") }

@@ -17,7 +17,8 @@ struct Palisade: AsyncParsableCommand {
       """,
     version: version,
     subcommands: [
-      RunCommand.self, BatchCommand.self, ServeCommand.self, WorkerCommand.self,
-      StatusCommand.self, CheckpointCommand.self, DoctorCommand.self,
+      RunCommand.self, BatchCommand.self, EvalCommand.self, ServeCommand.self, WorkerCommand.self,
+      StatusCommand.self, TopCommand.self, TraceCommand.self, CheckpointCommand.self,
+      DoctorCommand.self, BenchCommand.self,
     ])
 }

@@ -16,6 +16,8 @@ struct RunCommand: AsyncParsableCommand {
 
         palisade run --model DIR --image a.jpg b.png --prompt "caption en"
         palisade run --model DIR --image a.jpg --prompt "detect cat" --annotate drawn/
+        palisade run --model DIR --image a.jpg --prompt "segment cat" --json \
+          --mask-decoder vae-oid.npz --masks masks/
 
       Exit code 0 when every picture was answered, 1 when one was not.
       """)
@@ -45,10 +47,15 @@ struct RunCommand: AsyncParsableCommand {
   var json = false
   @Option(help: "Write the pictures with the answers drawn on them to this folder.")
   var annotate: String?
+  @Option(help: "Write the masks as PNG files to this folder; needs --mask-decoder.")
+  var masks: String?
   @OptionGroup var local: LocalOptions
 
   func validate() throws {
     guard !image.isEmpty else { throw ValidationError("give at least one --image FILE") }
+    guard masks == nil || local.maskDecoder != nil else {
+      throw ValidationError("--masks needs --mask-decoder FILE.npz; without it there are no masks")
+    }
     guard maxTokens >= 1 else { throw ValidationError("--max-tokens takes 1 or more") }
     guard temperature.isFinite, temperature >= 0 else {
       throw ValidationError("--temperature takes 0 or more")
@@ -64,22 +71,24 @@ struct RunCommand: AsyncParsableCommand {
 
   func run() async throws {
     let folder = try annotate.map { try AnnotationFolder(path: $0) }
+    let maskFolder = try masks.map { try MaskFolder(path: $0) }
     let service = try await LocalModel.service(
       directory: model, stages: local.stages ?? 1, threads: local.threads,
-      precision: local.precision ?? .f32)
+      precision: local.precision, maskDecoder: local.maskDecoder)
     let groups = together ? [image] : image.map { [$0] }
     var failureCount = 0
     for await (number, paths, outcome) in answers(to: groups, from: service) {
       do {
         let (answer, pictures) = try outcome.get()
+        let file = URL(filePath: paths[0]).deletingPathExtension().lastPathComponent
+        let name = groups.count == 1 ? file : "\(number + 1)-\(file)"
         if let folder, let first = pictures.first {
-          let name = URL(filePath: paths[0]).deletingPathExtension().lastPathComponent
-          let path = try folder.write(
-            answer, on: first, prompt: prompt,
-            name: groups.count == 1 ? name : "\(number + 1)-\(name)")
+          let path = try folder.write(answer, on: first, prompt: prompt, name: name)
           Terminal.note("drawn: \(path)")
         }
-        try show(answer, paths: paths, isAlone: groups.count == 1)
+        let maskFiles = try maskFolder?.write(answer, name: name) ?? []
+        for path in maskFiles.compactMap({ $0 }) { Terminal.note("mask: \(path)") }
+        try show(answer, paths: paths, isAlone: groups.count == 1, maskFiles: maskFiles)
       } catch {
         failureCount += 1
         if json, groups.count > 1 { try showFailure(error, paths: paths) }
@@ -118,16 +127,26 @@ struct RunCommand: AsyncParsableCommand {
     }
   }
 
-  private func show(_ answer: Answer, paths: [String], isAlone: Bool) throws {
+  private func show(
+    _ answer: Answer, paths: [String], isAlone: Bool, maskFiles: [String?]
+  ) throws {
     if json {
       // With several pictures each line says which one it answers.
-      let object = answer.json(hasLogprobs: logprobs != nil, image: isAlone ? nil : paths[0])
+      let object = answer.json(
+        hasLogprobs: logprobs != nil, image: isAlone ? nil : paths[0], maskFiles: maskFiles)
       return try Terminal.result(object.line)
     }
     let text = AnswerTable.summary(answer)
     try Terminal.result(isAlone ? text : "\(paths.joined(separator: ", ")): \(text)")
     if answer.finish == .length {
       Terminal.note("(the answer was cut at \(maxTokens) tokens; see --max-tokens)")
+    }
+    if answer.finish == .repetition {
+      Terminal.note("(the answer went round in its boxes and was ended)")
+    }
+    // Quoted, because an answer must not steer a terminal.
+    for part in answer.malformed {
+      Terminal.note("(no box: \(part.reason): \(part.text.debugDescription))")
     }
     for token in answer.logprobs {
       let others = token.alternatives.map { Self.text($0.tokenID, $0.logprob) }

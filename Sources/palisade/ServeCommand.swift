@@ -1,7 +1,9 @@
 import ArgumentParser
 import Checkpoints
 import Foundation
+import HTTPAPI
 import Jobs
+import Messaging
 import PaliGemma
 import Pipelining
 import Tensors
@@ -15,27 +17,45 @@ struct ServeCommand: AsyncParsableCommand {
     discussion: """
       Waits for workers (`palisade worker --coordinator ENDPOINT`), cuts the model into a vision
       stage and shards of decoder layers of about equal cost (or as --cluster FILE says), and is
-      ready when a token has gone through all stages. Clients: `palisade batch --coordinator …`.
+      ready when a token has gone through all stages. Clients: `palisade batch --coordinator …`, and
+      with --http everything that speaks OpenAI's interface (chat and text completions, streams,
+      files, batches). With --workers 0 the model runs in this process, for one machine:
+
+        palisade serve --model DIR --workers 0 --http 127.0.0.1:8080
       """)
 
   @Option(help: "The model's folder, in the Hugging Face layout.")
   var model: String?
   @Option(help: "A cluster file (see cluster/README.md); other options override it.")
   var cluster: String?
-  @Option(help: "Workers to wait for: vision replicas + decoder shards, e.g. 1+2.")
+  @Option(help: "Workers to wait for: vision replicas + decoder shards, e.g. 1+2; 0 for none.")
   var workers: String?
   @Option(help: "Where to listen for workers and clients; port * is a free one.")
   var endpoint: String?
   @Option(help: "Write the endpoint, with the real port, to this file once listening.")
   var endpointFile: String?
-  @Option(help: "Precision of the arithmetic (default: the cluster file's, else f32).")
+  @Option(help: "Precision of the arithmetic (default: the cluster file's, else the checkpoint's).")
   var precision: Precision?
+  @Option(help: "big_vision's vae-oid.npz: makes masks of <seg> tokens, else they stay code words.")
+  var maskDecoder: String?
+  @Option(help: "Threads for the arithmetic with --workers 0 (default: all cores).")
+  var threads: Int?
+  @OptionGroup var http: HTTPOptions
 
   static let defaultEndpoint = "tcp://127.0.0.1:7400"
 
   func validate() throws {
-    if let workers, Self.counts(workers) == nil {
-      throw ValidationError("--workers takes VISION+SHARDS, e.g. 1+2, not '\(workers)'")
+    if let workers, workers != "0", Self.counts(workers) == nil {
+      throw ValidationError("--workers takes VISION+SHARDS, e.g. 1+2, or 0, not '\(workers)'")
+    }
+    if workers == "0" {
+      guard http.http != nil else { throw ValidationError("--workers 0 needs --http ADDRESS") }
+      guard endpoint == nil, endpointFile == nil, cluster == nil else {
+        throw ValidationError("--workers 0 has no cluster; leave --endpoint and --cluster out")
+      }
+    }
+    if let threads, !(1...64).contains(threads) || workers != "0" {
+      throw ValidationError("--threads takes 1 to 64, and goes with --workers 0")
     }
     if model == nil && cluster == nil {
       throw ValidationError("give --model DIR, or --cluster FILE with a `model:` in it")
@@ -45,6 +65,7 @@ struct ServeCommand: AsyncParsableCommand {
   func run() async throws {
     let stopped = AsyncStream<Int32>.makeStream(bufferingPolicy: .bufferingNewest(1))
     Interruption.install { stopped.continuation.yield($0) }
+    if workers == "0", let model { return try await serveAlone(model, stopped.stream) }
     let file = try cluster.map { try ClusterFile(path: $0) }
     guard let directory = model ?? file?.model else {
       throw CommandFailure("\(cluster ?? "") has no `model:`; add it, or give --model DIR")
@@ -53,20 +74,24 @@ struct ServeCommand: AsyncParsableCommand {
     let absolute = URL(filePath: directory).standardizedFileURL.path()
     let config = try ModelConfig(directory: absolute)
     let tokenizer = try Tokenizer(folder: URL(filePath: absolute))
+    let decoder = try maskDecoder.map { try MaskDecoder(path: $0) }
     // Before workers come and fail one by one: are all weights there, and do they fit?
-    let report = try CheckpointReport(
-      config: config, checkpoint: Checkpoint(directory: absolute))
+    let checkpoint = try Checkpoint(directory: absolute)
+    let report = CheckpointReport(config: config, checkpoint: checkpoint)
     guard report.isSound else {
       throw CommandFailure(
         "the weights in \(absolute) don't fit its config.json; "
           + "`palisade checkpoint inspect \(absolute)` says which")
     }
     let limits = Limits()
+    // Before anything starts: a key file that others may read, say.
+    let configuration = try http.configuration()
     let coordinator = try await Coordinator.start(
       Coordinator.Configuration(
         endpoint: endpoint ?? file?.coordinator ?? Self.defaultEndpoint,
         template: try template(file, config: config), modelDirectory: absolute,
-        precision: precision ?? file?.precision ?? .f32, limits: limits), config: config)
+        precision: try precision ?? file?.precision ?? checkpoint.storedPrecision() ?? .f32,
+        limits: limits), config: config)
     if let endpointFile {
       // Written whole or not at all: somebody may be watching for it.
       do {
@@ -76,26 +101,65 @@ struct ServeCommand: AsyncParsableCommand {
         throw CommandFailure("cannot write \(endpointFile); check its folder and permissions")
       }
     }
+    let answers = EngineAnswerService(
+      engine: coordinator, tokenizer: tokenizer, maskDecoder: decoder)
+    let server = try http.server(
+      configuration,
+      service: EngineAnswerService(
+        engine: coordinator, tokenizer: tokenizer, imageLimits: http.imageLimits,
+        maskDecoder: decoder),
+      tokenizer: tokenizer, telemetry: coordinator.telemetry)
+    try await serve(coordinator, answers, server, limits, stopped.stream)
+  }
+
+  /// Everything that goes on until somebody says stop.
+  private func serve(
+    _ coordinator: Coordinator, _ answers: EngineAnswerService, _ server: HTTPServer?,
+    _ limits: Limits, _ stopped: AsyncStream<Int32>
+  ) async throws {
     let service = ClientService(
-      coordinator: coordinator,
-      service: EngineAnswerService(engine: coordinator, tokenizer: tokenizer),
-      requestCountMaximum: limits.requestsWaiting)
-    await withTaskGroup(of: Void.self) { group in
+      coordinator: coordinator, service: answers, requestCountMaximum: limits.requestsWaiting)
+    try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { await service.run() }
       group.addTask {
         for await report in coordinator.reports { Terminal.note("serve: \(Self.text(report))") }
       }
-      group.addTask {
-        for await _ in stopped.stream {
-          Terminal.note("serve: stopping; workers are told to end")
-          coordinator.stop()
-          return
-        }
-      }
+      group.addTask { try await waitForStop(server, stopped) }
       // The coordinator ends first by itself only when its sockets fail; either way all end.
-      await group.next()
+      defer { coordinator.stop() }
+      try await group.next()
+      Terminal.note("serve: stopping; workers are told to end")
       coordinator.stop()
-      stopped.continuation.finish()
+      group.cancelAll()
+    }
+  }
+
+  /// Serves the whole model in this process.
+  private func serveAlone(_ directory: String, _ stopped: AsyncStream<Int32>) async throws {
+    let configuration = try http.configuration()
+    let decoder = try maskDecoder.map { try MaskDecoder(path: $0) }
+    let (engine, tokenizer) = try await LocalModel.load(
+      directory: directory, stages: 1, threads: threads, precision: precision ?? .f32)
+    let server = try http.server(
+      configuration,
+      service: EngineAnswerService(
+        engine: engine, tokenizer: tokenizer, imageLimits: http.imageLimits,
+        maskDecoder: decoder),
+      tokenizer: tokenizer, telemetry: engine.telemetry)
+    try await waitForStop(server, stopped)
+    Terminal.note("serve: stopping")
+  }
+
+  /// Returns when somebody says stop, and HTTP's requests under way have had their time.
+  private func waitForStop(_ server: HTTPServer?, _ stopped: AsyncStream<Int32>) async throws {
+    guard let server else {
+      for await _ in stopped { return }
+      return
+    }
+    try await server.run {
+      for await _ in stopped { return }
+    } onListening: { port in
+      http.announce(port: port)
     }
   }
 

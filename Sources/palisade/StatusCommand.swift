@@ -14,26 +14,114 @@ struct StatusCommand: AsyncParsableCommand {
   var coordinator: String = ServeCommand.defaultEndpoint
   @Option(help: "Seconds to wait until the cluster is ready.")
   var wait: Int = 0
+  @Flag(help: "Print everything as one JSON object.")
+  var json = false
 
   func run() async throws {
     let status = try await ClusterReadiness.status(coordinator, seconds: wait)
-    try Terminal.result("\(status.state): \(status.message)")
-    for stage in status.stages {
-      let busy = String(format: "%3.0f%%", stage.busyShare * 100)
-      try Terminal.result(
-        "  \(stage.name.padding(toLength: 10, withPad: " ", startingAt: 0)) "
-          + "blocks \(stage.blocks.lowerBound)–\(stage.blocks.upperBound - 1)  busy \(busy)  "
-          + "\(stage.microBatches) micro-batches  \(stage.receivedBytes / 1000) kB in  "
-          + "\(stage.sentBytes / 1000) kB out  \(stage.worker)")
+    if json {
+      try Terminal.result(try StatusDocument(status).text)
+    } else {
+      try Terminal.result(StatusText(status).lines.joined(separator: "\n"))
     }
     if status.state != ClusterState.Phase.ready.rawValue { throw ExitCode(1) }
+  }
+}
+
+/// A status for people, as `palisade status` and `palisade top` show it.
+struct StatusText {
+  let status: Status
+
+  init(_ status: Status) { self.status = status }
+
+  /// All lines.
+  var lines: [String] {
+    [Self.plain("\(status.state): \(status.message)")]
+      + (status.stages.isEmpty ? [] : service + table + bottleneck)
+  }
+
+  /// Requests, rates and latencies.
+  var service: [String] {
+    let service = status.service
+    let counts =
+      "  requests: \(service.inFlight) in flight, \(service.waiting) waiting, "
+      + "\(Readable.count(Int(clamping: service.succeeded))) answered, "
+      + "\(Readable.count(Int(clamping: service.failed))) failed; "
+      + "\(Readable.count(Int(clamping: service.tokens))) tokens"
+    let rates =
+      "  last seconds: \(Readable.fixed(service.imagesPerSecond, places: 1)) images/s, "
+      + "\(Readable.fixed(service.tokensPerSecond, places: 1)) tokens/s"
+    guard service.answer.count > 0 else { return [counts, rates] }
+    return [
+      counts, rates,
+      "  last minute: answer \(Self.latency(service.answer)), "
+        + "first token \(Self.latency(service.firstToken))",
+    ]
+  }
+
+  /// A line per worker of the plan.
+  var table: [String] {
+    var table = TextTable(
+      [
+        "  stage", "blocks", "busy", "bubble", "queue", "batches", "weights", "KV", "RAM", "in/s",
+        "out/s", "worker",
+      ], rightAligned: [2, 3, 4, 5, 6, 7, 8, 9, 10])
+    for stage in status.stages {
+      let gauges = stage.gauges
+      table.add([
+        "  " + Self.plain(stage.name),
+        "blocks \(stage.blocks.lowerBound)–\(stage.blocks.upperBound - 1)",
+        "\(Self.percent(stage.recentBusyShare)) (all \(Self.percent(stage.busyShare)))",
+        Self.percent(stage.bubbleShare), "\(gauges.queueLength + gauges.waitingTokens)",
+        Readable.count(Int(clamping: stage.counters.microBatches)),
+        Readable.bytes(gauges.weightBytes), Readable.bytes(gauges.cacheBytes),
+        Readable.bytes(gauges.residentBytes), Self.bytes(stage.receivedBytesPerSecond),
+        Self.bytes(stage.sentBytesPerSecond), Self.plain("\(stage.node) \(stage.worker)"),
+      ])
+    }
+    return table.text.split(separator: "\n").map(String.init)
+  }
+
+  /// Which stage sets the pace.
+  var bottleneck: [String] {
+    if status.bottleneck.isEmpty { return ["  nothing was computed in the last seconds"] }
+    return ["  bottleneck: \(Self.plain(status.bottleneck))"]
+  }
+
+  static func percent(_ share: Double) -> String {
+    "\(Readable.fixed(min(1, share) * 100, places: 0)) %"
+  }
+
+  static func bytes(_ perSecond: Double) -> String {
+    Readable.bytes(Int(min(max(0, perSecond), 1e15)))
+  }
+
+  private static func latency(_ latency: Latency) -> String {
+    "p50 \(milliseconds(latency.p50Milliseconds)), p95 \(milliseconds(latency.p95Milliseconds)), "
+      + "p99 \(milliseconds(latency.p99Milliseconds))"
+  }
+
+  static func milliseconds(_ value: Double) -> String {
+    value < 1000
+      ? "\(Readable.fixed(value, places: 0)) ms" : "\(Readable.fixed(value / 1000, places: 1)) s"
+  }
+
+  /// Names come from other machines: nothing in them may steer the terminal.
+  static func plain(_ text: String) -> String {
+    String(text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 })
+  }
+}
+
+extension String {
+  fileprivate init(_ scalars: [Unicode.Scalar]) {
+    self.init(String.UnicodeScalarView(scalars))
   }
 }
 
 /// Waiting for a cluster to become ready, and saying so.
 enum ClusterReadiness {
   /// How long a coordinator may take to answer one question.
-  private static let answerMilliseconds = 2000
+  static let answerMilliseconds = 2000
 
   /// Asks until the cluster is ready or the time is up, and tells of the waiting every few seconds.
   ///
@@ -51,11 +139,13 @@ enum ClusterReadiness {
       try await Task.sleep(for: .milliseconds(50))
       status = try StatusClient.ask(endpoint, milliseconds: answerMilliseconds)
     }
-    guard let status else {
-      throw CommandFailure(
-        "no coordinator answers at \(endpoint); start one with `palisade serve`")
-    }
+    guard let status else { throw nobody(endpoint) }
     return status
+  }
+
+  /// Why there is no answer.
+  static func nobody(_ endpoint: String) -> CommandFailure {
+    CommandFailure("no coordinator answers at \(endpoint); start one with `palisade serve`")
   }
 
   /// Waits until the cluster is ready.

@@ -38,6 +38,21 @@ import Testing
     #expect(pixel(drawn, 10, 110) == pixel(blank, 10, 110), "the outside stays")
   }
 
+  @Test func masksAreDrawnTranslucently() throws {
+    // Of half the picture's size: stretched to it.
+    let mask = try RunLengthMask(
+      patch: [Bool](repeating: true, count: 400), patchWidth: 20, patchHeight: 20, left: 25,
+      top: 25, width: 80, height: 60)
+    let box = LabelledBox(label: "cat", left: 40, top: 40, right: 100, bottom: 100, mask: mask)
+    let drawn = blank.drawing([box])
+    let full = Palette(labels: ["cat"]).colour(of: "cat")
+    let inside = pixel(drawn, 70, 70)
+    #expect(inside != pixel(blank, 70, 70) && inside != full)
+    #expect(pixel(drawn, 50, 50) == inside && pixel(drawn, 89, 89) == inside)
+    #expect(pixel(drawn, 95, 70) == pixel(blank, 95, 70), "beside the mask")
+    #expect(pixel(drawn, 40, 70) == full, "the outline is above it")
+  }
+
   @Test func coloursAreStableAndDistinct() {
     let labels = (0..<Palette.colours.count).map { "label \($0)" }
     let palette = Palette(labels: labels)

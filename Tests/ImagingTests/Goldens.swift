@@ -1,4 +1,5 @@
 import Foundation
+import Imaging
 import Testing
 
 /// What `scripts/goldens/imaging.py` wrote.
@@ -67,6 +68,28 @@ struct MaskCase: Decodable, CustomTestStringConvertible {
         }
       }
     }
+  }
+}
+
+/// What `scripts/goldens/mask_decoder.py` wrote: scores resized with Pillow, and cut at 0.
+struct ScoreCase: Decodable, CustomTestStringConvertible {
+  let scores: [Int]
+  let box: [Int]
+  let size: [Int]
+  let seed: UInt64
+  let counts: String
+  var testDescription: String { "\(scores) in \(box) of \(size)" }
+
+  static let all: [ScoreCase] = load("scores")
+
+  func mask() throws -> RunLengthMask {
+    var generator = SplitMix64(state: seed)
+    let values = (0..<(scores[0] * scores[1])).map { _ in
+      (Float(generator.next() >> 56) - 127.5) / 128
+    }
+    return try RunLengthMask(
+      scores: values, scoreWidth: scores[0], scoreHeight: scores[1], left: box[0], top: box[1],
+      right: box[2], bottom: box[3], width: size[0], height: size[1])
   }
 }
 

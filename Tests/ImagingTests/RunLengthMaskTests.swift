@@ -54,6 +54,45 @@ import Testing
     }
   }
 
+  @Test(arguments: ScoreCase.all) func resizedScoresEqualPillows(_ golden: ScoreCase) throws {
+    #expect(try golden.mask().cocoString == golden.counts)
+  }
+
+  @Test func scoresOutsideThePictureAreCutOff() throws {
+    #expect(ScoreCase.all.count == 60)
+    let scores: [Float] = [1, -1, -1, 1]
+    func mask(_ left: Int, _ top: Int, _ right: Int, _ bottom: Int) throws -> RunLengthMask {
+      try RunLengthMask(
+        scores: scores, scoreWidth: 2, scoreHeight: 2, left: left, top: top, right: right,
+        bottom: bottom, width: 4, height: 3)
+    }
+    #expect(try mask(0, 0, 2, 2).bitmap == [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0])
+    #expect(try mask(3, 2, 5, 4).bitmap == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])
+    #expect(try mask(-1, -1, 1, 1).bitmap == [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    for (left, top, right, bottom) in [(2, 0, 2, 3), (3, 2, 1, 1), (9, 9, 12, 12), (-5, -5, 0, 0)] {
+      let empty = try mask(left, top, right, bottom)
+      #expect(empty.area == 0 && empty.counts == [12])
+    }
+    #expect(code { try mask(0, 0, 70_000, 2) } == .invalidSize)
+    #expect(code { try mask(.min, 0, .max, 2) } == .invalidSize)
+    #expect(
+      code {
+        try RunLengthMask(
+          scores: [1], scoreWidth: 1, scoreHeight: 2, left: 0, top: 0, right: 1, bottom: 1,
+          width: 1, height: 1)
+      } == .invalidSize)
+  }
+
+  @Test func aMaskIsAGreyPNG() throws {
+    let bits: [UInt8] = [0, 1, 1, 0, 0, 1]
+    let png = try RunLengthMask(bitmap: bits, width: 3, height: 2).encodedPNG()
+    // IHDR: 8 bits a sample, colour type 0.
+    #expect(Array(png[24...25]) == [8, 0])
+    let picture = try Picture.decode(png)
+    #expect(picture.width == 3 && picture.height == 2)
+    #expect(picture.rgb == bits.flatMap { [UInt8](repeating: $0 * 255, count: 3) })
+  }
+
   @Test(arguments: [
     [], [7], [-1, 7], [2, 5], [Int.max, 1], [3, Int.min, 3], [1, 2, 2], [6, 1],
   ])

@@ -80,6 +80,8 @@ import Tokenization
     let box = try #require(answer.boxes.first)
     #expect(box == Box(label: "cat", x1: 10, y1: 2.5, x2: 1023.0 / 1024 * 20, y2: 5))
     #expect(answer.text.hasPrefix("<loc0256><loc0512>"))
+    #expect(
+      answer.malformed == [MalformedText(reason: "location_count", text: "<loc0001> broken")])
   }
 
   @Test("Requests that cannot be asked say why")

@@ -138,6 +138,10 @@ enum Fixture {
     try Checkpoint(
       directory: tests.appending(path: "PaliGemmaTests/Fixtures/tiny-a/model").path())
   }
+  /// The file of a small mask decoder in the published layout.
+  static let maskDecoder = tests.appending(
+    path: "PaliGemmaTests/Fixtures/mask-decoder/small.npz"
+  ).path()
   static func tokenizer() throws -> Tokenizer {
     try Tokenizer(folder: tests.appending(path: "TokenizationTests/Fixtures/paligemma"))
   }

@@ -132,7 +132,9 @@ import Testing
       kernel_attend_all_f32(
         1, positions, heads, shared, width, q, heads * width, keys, values, shared * width,
         0.25, &block, heads * width)
-      for (a, b) in zip(row, block) { #expect(abs(a - b) < 3e-6) }
+      // Scores here reach 15, so their last bit is 1e-6, which the softmax hands on; both sum in
+      // f32, in their own order.
+      for (a, b) in zip(row, block) { #expect(abs(a - b) < 1e-5) }
     }
   }
 
@@ -173,57 +175,6 @@ import Testing
     }
   }
 
-  /// int8 products: the same bits from every table, the scalar specification included, for any
-  /// number of rows; near the exact product within what rounding to 127 steps allows.
-  @Test(arguments: [(1, 1, 1), (1, 64, 4), (5, 65, 7), (6, 100, 72), (13, 130, 257), (100, 64, 50)])
-  func int8Products(_ rows: Int, _ outputs: Int, _ inputs: Int) {
-    let x = numbers(rows * inputs, seed: 11)
-    let w = numbers(outputs * inputs, seed: 12, scale: 0.5)
-    let bias = numbers(outputs, seed: 13)
-    var bits: Set<[UInt32]> = []
-    var out: [Float] = []
-    for table in Self.tables {
-      #expect(kernels_isa_select(table))
-      out = int8Product(rows, outputs, inputs, x, w, bias)
-      bits.insert(out.map(\.bitPattern))
-      let last = int8Product(
-        1, outputs, inputs, Array(x.suffix(inputs)), w, bias)
-      #expect(last.map(\.bitPattern) == out.suffix(outputs).map(\.bitPattern), "\(table)")
-    }
-    kernels_isa_select(Self.tables[0])
-    #expect(bits.count == 1)
-    for row in 0..<rows {
-      for output in 0..<outputs {
-        var sum = Double(bias[output])
-        var slack = 1e-5
-        for k in 0..<inputs {
-          let (a, b) = (Double(x[row * inputs + k]), Double(w[output * inputs + k]))
-          sum += a * b
-          // Half a step of each factor: 2 / 254 and 0.5 / 254 are the largest steps here.
-          slack += abs(a) * 0.5 / 254 + abs(b) * 2 / 254 + 1e-5
-        }
-        #expect(abs(Double(out[row * outputs + output]) - sum) <= slack)
-      }
-    }
-  }
-
-  private func int8Product(
-    _ rows: Int, _ outputs: Int, _ inputs: Int, _ x: [Float], _ w: [Float], _ bias: [Float]
-  ) -> [Float] {
-    var packed = [Int8](repeating: 0, count: kernel_int8_packed_bytes(outputs, inputs))
-    var scales = [Float](repeating: 0, count: outputs)
-    var sums = [Int32](repeating: 0, count: outputs)
-    kernel_int8_pack_f32(0, outputs, outputs, inputs, w, &packed, &scales, &sums)
-    var out = [Float](repeating: .nan, count: rows * outputs)
-    kernel_linear_int8_f32(rows, outputs, inputs, x, packed, scales, sums, bias, &out)
-    return out
-  }
-
-  @Test func int8OfZeros() {
-    let zeros = [Float](repeating: 0, count: 8)
-    #expect(int8Product(2, 2, 4, zeros, zeros, [1, 2]) == [1, 2, 1, 2])
-  }
-
   @Test func halfPrecisionConvertsExactly() {
     let f16: [UInt16] = [0x3C00, 0xC000, 0x0001, 0x7BFF, 0x8000, 0x7C00]
     var out = [Float](repeating: 0, count: f16.count)
@@ -237,13 +188,14 @@ import Testing
   @Test func threadsDoAllTheWorkOnce() {
     let threads = kernels_threads()
     defer { kernels_set_threads(threads) }
+    let y = numbers(100_000, seed: 3)
+    let expected = y.map { 2 * $0 }
     for count in [1, 2, 4, 9] {
       kernels_set_threads(Int32(count))
       for _ in 0..<200 {
-        var x = numbers(100_000, seed: 3)
-        let y = x
+        var x = y
         kernel_add_f32(x.count, &x, y)
-        #expect(x == y.map { 2 * $0 })
+        #expect(x == expected)
       }
     }
   }

@@ -120,6 +120,48 @@ import Testing
     #expect(code { try StageMessage.decode([]) } == .malformed)
   }
 
+  @Test func boxesThatNoAnswerHasAreRefused() throws {
+    func code(_ change: (inout Box) -> Void) -> MessagingError.Code? {
+      var box = Box(label: "cat", x1: 0, y1: 0, x2: 1, y2: 1)
+      change(&box)
+      return MessagingTests.code { try ServerMessage.reply(Reply(tag: 1, boxes: [box])).encode() }
+    }
+    let words = [UInt8](repeating: 127, count: 16)
+    #expect(code { ($0.segments, $0.mask) = (words, "0oP") } == nil)
+    #expect(code { $0.segments = Array(words.dropLast()) } == .malformed)
+    #expect(code { $0.segments = words.dropLast() + [128] } == .malformed)
+    #expect(code { $0.mask = "/" } == .malformed)
+    #expect(code { $0.mask = "0p" } == .malformed)
+    #expect(code { $0.mask = "é" } == .malformed)
+    let longest = MessageLimits.maskByteCount
+    #expect(code { $0.mask = String(repeating: "1", count: longest) } == nil)
+    #expect(code { $0.mask = String(repeating: "1", count: longest + 1) } == .tooLarge)
+    #expect(code { $0.x1 = .nan } == .malformed)
+    let parts = [MalformedText](
+      repeating: MalformedText(reason: "r", text: ""), count: MessageLimits.boxCount + 1)
+    #expect(
+      MessagingTests.code { try ServerMessage.reply(Reply(tag: 1, malformed: parts)).encode() }
+        == .tooLarge)
+  }
+
+  /// The same on the way in: the bytes of a good reply, its mask and code words changed in place.
+  @Test func boxesThatNoAnswerHasAreRefusedWhenRead() throws {
+    let words = [UInt8](repeating: 99, count: 16)
+    let box = Box(
+      label: "cat", x1: 0, y1: 0, x2: 1, y2: 1, segments: words, mask: "0oP0oP0oP")
+    let frames = try ServerMessage.reply(Reply(tag: 1, boxes: [box])).encode()
+    let bytes = try #require(frames.first).bytes
+    let word = try #require(bytes.lastIndex(of: 99))
+    let mask = try #require(bytes.lastIndex(of: UInt8(ascii: "P")))
+    for (place, byte) in [(word, 128), (word, 255), (mask, 47), (mask, 112), (mask, 0)]
+      as [(Int, UInt8)]
+    {
+      var damaged = bytes
+      damaged[place] = byte
+      #expect(code { try ServerMessage.decode([Frame(bytes: damaged)]) } == .malformed)
+    }
+  }
+
   @Test func oneKindOfEnvelopeIsNotTakenForAnother() throws {
     var seeded = Seeded(seed: 21)
     let control = try seeded.controlMessage().encode()

@@ -157,6 +157,9 @@ extension Seeded {
     counters.microBatches = u64()
     counters.prefillRows = u64()
     counters.decodeRows = u64()
+    counters.visionCacheHits = u64()
+    counters.visionCacheMisses = u64()
+    counters.droppedSpans = u64()
     return counters
   }
 
@@ -188,8 +191,12 @@ extension Seeded {
         Heartbeat(
           epoch: u64(),
           counters: counters(),
+          gauges: gauges(),
           busySequence: u64(),
-          busyMilliseconds: int(0...100_000)
+          busyMilliseconds: int(0...100_000),
+          sentNanoseconds: u64(),
+          roundTripNanoseconds: u64(),
+          spans: list(0...8) { $0.span() }
         )
       )
     case 3: .workerFailure(WorkerFailure(epoch: u64(), failure: failure()))
@@ -203,7 +210,14 @@ extension Seeded {
         )
       )
     case 6: .assign(assign())
-    case 7: .heartbeatReply(epoch: u64())
+    case 7:
+      .heartbeatReply(
+        HeartbeatReply(
+          epoch: u64(),
+          echoNanoseconds: u64(),
+          coordinatorNanoseconds: u64()
+        )
+      )
     case 8: .cancel(epoch: u64(), requests: list(0...9) { $0.u64() })
     case 9: .reset(epoch: u64())
     default: .shutdown(reason: text())
@@ -211,9 +225,10 @@ extension Seeded {
   }
 
   mutating func clientMessage() -> ClientMessage {
-    switch int(0...3) {
+    switch int(0...4) {
     case 0: .cancel(tag: u64())
     case 1: .status
+    case 2: .trace(spanCount: int(0...100_000))
     default:
       .submit(
         Submit(
@@ -250,9 +265,14 @@ extension Seeded {
           x1: corner(&seeded),
           y1: corner(&seeded),
           x2: corner(&seeded),
-          y2: corner(&seeded)
+          y2: corner(&seeded),
+          isRepeat: seeded.flag(),
+          segments: seeded.flag() ? (0..<16).map { _ in UInt8(seeded.int(0...127)) } : [],
+          mask: String(
+            decoding: seeded.list(0...20) { UInt8($0.int(48...111)) }, as: UTF8.self)
         )
       },
+      malformed: list(0...3) { MalformedText(reason: $0.name(), text: $0.text()) },
       logprobs: list(0...5) {
         TokenLogprob(
           tokenID: $0.token(),
@@ -266,23 +286,10 @@ extension Seeded {
   }
 
   mutating func serverMessage() -> ServerMessage {
-    if flag() { return .reply(reply()) }
-    return .status(
-      Status(
-        state: name(),
-        message: text(),
-        stages: list(0...4) { seeded in
-          StageStatus(
-            name: seeded.name(),
-            blocks: 0..<seeded.int(0...30),
-            worker: seeded.name(),
-            busyShare: Double.random(in: 0...1, using: &seeded),
-            microBatches: seeded.u64(),
-            receivedBytes: seeded.u64(),
-            sentBytes: seeded.u64()
-          )
-        }
-      )
-    )
+    switch int(0...3) {
+    case 0: .status(status())
+    case 1: .trace(trace())
+    default: .reply(reply())
+    }
   }
 }

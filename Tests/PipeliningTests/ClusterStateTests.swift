@@ -62,7 +62,7 @@ import Testing
       for index in 0..<3 {
         let effects = state.handle(
           .message(peer(index), .heartbeat(Heartbeat(epoch: 1))), now: time)
-        #expect(effects == [.send(.heartbeatReply(epoch: 1), peer(index))])
+        #expect(effects == [.send(.heartbeatReply(HeartbeatReply(epoch: 1)), peer(index))])
       }
       #expect(state.handle(.tick, now: time).isEmpty)
     }

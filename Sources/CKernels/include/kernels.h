@@ -17,7 +17,7 @@ extern "C" {
 
 // ---- Choice of instruction set and threads ----
 
-/// The instruction set in use: "avx512vnni", "avx512", "avx2" or "portable". KERNELS_ISA in the environment forces one this CPU has.
+/// The instruction set in use: "avx512vnni", "avx512", "avxvnni", "avx2" or "portable". KERNELS_ISA in the environment forces one this CPU has.
 const char *kernels_isa(void);
 /// The index-th instruction set this CPU can run, best first; NULL past the last. The last is always "scalar", the specification.
 const char *kernels_isa_available(int index);
@@ -28,6 +28,17 @@ bool kernels_isa_select(const char *name);
 void kernels_set_threads(int count);
 /// How many threads one operation may use.
 int kernels_threads(void);
+
+// ---- Measuring, for `palisade bench` ----
+
+/// CPU seconds of all threads of this process so far.
+double kernels_cpu_seconds(void);
+/// GOP/s of one core in the loop of 8-bit (AVX2: 16-bit) multiplications that the instruction set in use computes with; 0 where there is none.
+double kernels_peak_gops(void);
+/// GB/s per CPU second in reading that much memory with all threads; 0 when there is not so much.
+double kernels_read_gbps(size_t mebibytes);
+/// GOP/s per CPU second of oneDNN's u8 · s8 product of that shape, without scales; 0 where the library isn't installed.
+double kernels_onednn_gops(size_t T, size_t N, size_t K);
 
 // ---- OpenBLAS: which core type it uses, see openblas_core.c ----
 
@@ -54,14 +65,39 @@ double kernels_blas_self_test(void);
 /// (holds on OpenBLAS's AVX-512 core types; see matmul.c).
 void kernel_linear_f32(size_t T, size_t N, size_t K, const float *x, const float *w, const float *bias, float *out);
 
-/// Bytes that weights [N, K] take in packed int8 form; the buffer starts out as zeros.
-size_t kernel_int8_packed_bytes(size_t N, size_t K);
-/// Quantises and packs rows first...first+rows of weights [N, K]; w holds just those rows. scales [N] f32 and sums [N] are filled for them.
-void kernel_int8_pack_f32(size_t first, size_t rows, size_t N, size_t K, const float *w, int8_t *packed, float *scales, int32_t *sums);
-/// out[T,N] = x[T,K] · w[N,K]ᵀ + bias[N], with packed weights and x quantised row by row on the fly (a scale per row). Integer sums are exact, so the
-/// result is the same to the bit on every instruction set, for any T and any number of threads.
-void kernel_linear_int8_f32(
-    size_t T, size_t N, size_t K, const float *x, const int8_t *packed, const float *scales, const int32_t *sums, const float *bias, float *out);
+/// What becomes of each output of a quantised product, in the same pass over memory.
+enum kernel_then {
+  KERNEL_STORE,  // out = v
+  KERNEL_ADD,    // out += v: the residual stream
+  KERNEL_GELU,   // out = gelu(v)
+  KERNEL_GEGLU,  // out = gelu(gate) · up; gate and up were packed side by side
+};
+/// Where rows of weights stand among the outputs: as they come, or as the gates and ups of KERNEL_GEGLU.
+enum kernel_place { KERNEL_PLAIN, KERNEL_GATE, KERNEL_UP };
+
+/// Weights [N, K] in packed form, as kernel_quantise_f32 makes it (int8.h says how); N is padded to whole panels in `packed`.
+struct kernel_quantised {
+  int bits;               // 8, or 4 with a multiplier per 32 inputs
+  size_t N, K;            // of KERNEL_GEGLU N counts pairs: gates [N, K] and ups [N, K]
+  const uint8_t *packed;  // kernel_quantised_bytes
+  const float *scales;    // kernel_quantised_rows
+  const int32_t *sums;    // likewise: Σ of each output's quantised weights
+};
+
+/// Rows that N outputs take in packed form (N pairs, when `paired`).
+size_t kernel_quantised_rows(size_t N, bool paired);
+/// Bytes that `rows` packed rows of K weights take.
+size_t kernel_quantised_bytes(int bits, size_t rows, size_t K);
+/// Quantises and packs rows first...first+rows of weights [N, K]; w holds just those rows. Buffers have been cleared by
+/// kernel_quantise_clear. scales and sums are filled for these rows.
+void kernel_quantise_f32(
+    int bits, enum kernel_place place, size_t first, size_t rows, size_t K, const float *w, uint8_t *packed, float *scales, int32_t *sums);
+/// Makes all packed rows zero.
+void kernel_quantise_clear(int bits, size_t rows, size_t K, uint8_t *packed, float *scales, int32_t *sums);
+/// out[T,N] = x[T,K] · w[N,K]ᵀ + bias[N], and then `then`. x is quantised row by row on the fly (a scale per row). Integer sums are exact, so the
+/// result of KERNEL_STORE and KERNEL_ADD is the same to the bit on every instruction set, for any T and any number of threads.
+void kernel_linear_quantised_f32(
+    size_t T, const struct kernel_quantised *weights, const float *x, const float *bias, enum kernel_then then, float *out);
 
 // ---- Attention ----
 

@@ -17,6 +17,8 @@ PROTOBUF_C__BEGIN_DECLS
 #include "microbatch.pb-c.h"
 
 typedef struct Palisade__Wire__Counters Palisade__Wire__Counters;
+typedef struct Palisade__Wire__Gauges Palisade__Wire__Gauges;
+typedef struct Palisade__Wire__TraceSpan Palisade__Wire__TraceSpan;
 typedef struct Palisade__Wire__Register Palisade__Wire__Register;
 typedef struct Palisade__Wire__Ready Palisade__Wire__Ready;
 typedef struct Palisade__Wire__Heartbeat Palisade__Wire__Heartbeat;
@@ -48,10 +50,65 @@ struct  Palisade__Wire__Counters
   uint64_t micro_batches;
   uint64_t prefill_rows;
   uint64_t decode_rows;
+  uint64_t vision_cache_hits;
+  uint64_t vision_cache_misses;
+  /*
+   * Spans that no heartbeat carried, because too many came between two.
+   */
+  uint64_t dropped_spans;
 };
 #define PALISADE__WIRE__COUNTERS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__counters__descriptor) \
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+
+/*
+ * What a worker holds now.
+ */
+struct  Palisade__Wire__Gauges
+{
+  ProtobufCMessage base;
+  /*
+   * Micro-batches that wait, and tokens that wait for a decode step.
+   */
+  uint32_t queue_length;
+  uint32_t waiting_tokens;
+  uint64_t resident_bytes;
+  uint64_t weight_bytes;
+  uint32_t cache_count;
+  uint64_t cache_bytes;
+  uint64_t vision_cache_bytes;
+};
+#define PALISADE__WIRE__GAUGES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__gauges__descriptor) \
     , 0, 0, 0, 0, 0, 0, 0 }
+
+
+/*
+ * One micro-batch in one stage. Times are durations from the start, so that they are in order.
+ */
+struct  Palisade__Wire__TraceSpan
+{
+  ProtobufCMessage base;
+  uint64_t sequence;
+  uint32_t stage;
+  uint32_t worker;
+  Palisade__Wire__Phase phase;
+  uint32_t request_count;
+  uint64_t first_request;
+  uint32_t row_count;
+  uint32_t queue_length;
+  /*
+   * In the coordinator's clock.
+   */
+  uint64_t start_nanoseconds;
+  uint64_t waiting_nanoseconds;
+  uint64_t busy_nanoseconds;
+  uint64_t sending_nanoseconds;
+};
+#define PALISADE__WIRE__TRACE_SPAN__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__trace_span__descriptor) \
+    , 0, 0, 0, PALISADE__WIRE__PHASE__PHASE_UNSPECIFIED, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Palisade__Wire__Register
@@ -93,10 +150,21 @@ struct  Palisade__Wire__Heartbeat
    */
   uint64_t busy_sequence;
   uint64_t busy_milliseconds;
+  Palisade__Wire__Gauges *gauges;
+  /*
+   * The worker's clock at sending, given back by the reply.
+   */
+  uint64_t sent_nanoseconds;
+  /*
+   * Of the exchange that the clocks are aligned by; 0 before the first.
+   */
+  uint64_t round_trip_nanoseconds;
+  size_t n_spans;
+  Palisade__Wire__TraceSpan **spans;
 };
 #define PALISADE__WIRE__HEARTBEAT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__heartbeat__descriptor) \
-    , 0, NULL, 0, 0 }
+    , 0, NULL, 0, 0, NULL, 0, 0, 0,NULL }
 
 
 struct  Palisade__Wire__WorkerFailure
@@ -189,10 +257,15 @@ struct  Palisade__Wire__HeartbeatReply
 {
   ProtobufCMessage base;
   uint64_t epoch;
+  /*
+   * The heartbeat's time in the worker's clock, and the reply's in the coordinator's.
+   */
+  uint64_t echo_nanoseconds;
+  uint64_t coordinator_nanoseconds;
 };
 #define PALISADE__WIRE__HEARTBEAT_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__heartbeat_reply__descriptor) \
-    , 0 }
+    , 0, 0, 0 }
 
 
 struct  Palisade__Wire__Cancel
@@ -285,6 +358,44 @@ Palisade__Wire__Counters *
                       const uint8_t       *data);
 void   palisade__wire__counters__free_unpacked
                      (Palisade__Wire__Counters *message,
+                      ProtobufCAllocator *allocator);
+/* Palisade__Wire__Gauges methods */
+void   palisade__wire__gauges__init
+                     (Palisade__Wire__Gauges         *message);
+size_t palisade__wire__gauges__get_packed_size
+                     (const Palisade__Wire__Gauges   *message);
+size_t palisade__wire__gauges__pack
+                     (const Palisade__Wire__Gauges   *message,
+                      uint8_t             *out);
+size_t palisade__wire__gauges__pack_to_buffer
+                     (const Palisade__Wire__Gauges   *message,
+                      ProtobufCBuffer     *buffer);
+Palisade__Wire__Gauges *
+       palisade__wire__gauges__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   palisade__wire__gauges__free_unpacked
+                     (Palisade__Wire__Gauges *message,
+                      ProtobufCAllocator *allocator);
+/* Palisade__Wire__TraceSpan methods */
+void   palisade__wire__trace_span__init
+                     (Palisade__Wire__TraceSpan         *message);
+size_t palisade__wire__trace_span__get_packed_size
+                     (const Palisade__Wire__TraceSpan   *message);
+size_t palisade__wire__trace_span__pack
+                     (const Palisade__Wire__TraceSpan   *message,
+                      uint8_t             *out);
+size_t palisade__wire__trace_span__pack_to_buffer
+                     (const Palisade__Wire__TraceSpan   *message,
+                      ProtobufCBuffer     *buffer);
+Palisade__Wire__TraceSpan *
+       palisade__wire__trace_span__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   palisade__wire__trace_span__free_unpacked
+                     (Palisade__Wire__TraceSpan *message,
                       ProtobufCAllocator *allocator);
 /* Palisade__Wire__Register methods */
 void   palisade__wire__register__init
@@ -557,6 +668,12 @@ void   palisade__wire__control_envelope__free_unpacked
 typedef void (*Palisade__Wire__Counters_Closure)
                  (const Palisade__Wire__Counters *message,
                   void *closure_data);
+typedef void (*Palisade__Wire__Gauges_Closure)
+                 (const Palisade__Wire__Gauges *message,
+                  void *closure_data);
+typedef void (*Palisade__Wire__TraceSpan_Closure)
+                 (const Palisade__Wire__TraceSpan *message,
+                  void *closure_data);
 typedef void (*Palisade__Wire__Register_Closure)
                  (const Palisade__Wire__Register *message,
                   void *closure_data);
@@ -606,6 +723,8 @@ typedef void (*Palisade__Wire__ControlEnvelope_Closure)
 /* --- descriptors --- */
 
 extern const ProtobufCMessageDescriptor palisade__wire__counters__descriptor;
+extern const ProtobufCMessageDescriptor palisade__wire__gauges__descriptor;
+extern const ProtobufCMessageDescriptor palisade__wire__trace_span__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__register__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__ready__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__heartbeat__descriptor;

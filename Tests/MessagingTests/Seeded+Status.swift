@@ -1,0 +1,107 @@
+import Messaging
+
+extension Seeded {
+  mutating func measured() -> Double { flag() ? Double.random(in: 0...1e9, using: &self) : 0 }
+
+  mutating func gauges() -> Gauges {
+    var gauges = Gauges()
+    gauges.queueLength = int(0...5000)
+    gauges.waitingTokens = int(0...5000)
+    gauges.residentBytes = int(0...(1 << 50))
+    gauges.weightBytes = int(0...(1 << 50))
+    gauges.cacheCount = int(0...5000)
+    gauges.cacheBytes = int(0...(1 << 50))
+    gauges.visionCacheBytes = int(0...(1 << 50))
+    return gauges
+  }
+
+  mutating func span() -> TraceSpan {
+    TraceSpan(
+      sequence: u64(),
+      stage: int(0...300),
+      worker: int(0...300),
+      phase: flag() ? .prefill : .decode,
+      requestCount: int(0...64),
+      firstRequest: u64(),
+      rowCount: int(0...70_000),
+      queueLength: int(0...100),
+      startNanoseconds: UInt64(int((1 << 40)...(1 << 55))),
+      waitingNanoseconds: UInt64(int(0...(1 << 40))),
+      busyNanoseconds: UInt64(int(0...(1 << 40))),
+      sendingNanoseconds: UInt64(int(0...(1 << 40)))
+    )
+  }
+
+  mutating func stageStatus() -> StageStatus {
+    let first = int(0...30)
+    var row = StageStatus(
+      name: name(),
+      stage: int(0...99),
+      blocks: first..<(first + int(0...30)),
+      worker: name(),
+      workerIndex: int(0...99),
+      node: name()
+    )
+    row.busyShare = measured()
+    row.recentBusyShare = measured()
+    row.bubbleShare = measured()
+    row.receivedBytesPerSecond = measured()
+    row.sentBytesPerSecond = measured()
+    row.counters = counters()
+    row.gauges = gauges()
+    row.instructionSet = name()
+    row.threads = int(0...512)
+    row.memoryBytes = int(0...(1 << 50))
+    row.silenceMilliseconds = int(0...100_000)
+    row.roundTripNanoseconds = u64()
+    return row
+  }
+
+  mutating func latency() -> Latency {
+    Latency(
+      count: u64(),
+      p50Milliseconds: measured(),
+      p95Milliseconds: measured(),
+      p99Milliseconds: measured()
+    )
+  }
+
+  mutating func status() -> Status {
+    var service = ServiceStatus()
+    service.uptimeMilliseconds = int(0...(1 << 40))
+    service.waiting = int(0...5000)
+    service.inFlight = int(0...5000)
+    service.succeeded = u64()
+    service.failed = u64()
+    service.images = u64()
+    service.tokens = u64()
+    service.requestsPerSecond = measured()
+    service.imagesPerSecond = measured()
+    service.tokensPerSecond = measured()
+    service.firstToken = latency()
+    service.answer = latency()
+    return Status(
+      state: name(),
+      message: text(),
+      stages: list(0...4) { $0.stageStatus() },
+      service: service,
+      bottleneck: name()
+    )
+  }
+
+  mutating func trace() -> Trace {
+    Trace(
+      tracks: list(0...4) { seeded in
+        TraceTrack(
+          stage: seeded.int(0...99),
+          stageName: seeded.name(),
+          worker: seeded.int(0...99),
+          workerName: seeded.name(),
+          node: seeded.name()
+        )
+      },
+      spans: list(0...20) { $0.span() },
+      nowNanoseconds: u64()
+    )
+  }
+}

@@ -1,0 +1,232 @@
+"""What a person sees of a running cluster in Chromium. Run by scripts/dashboard/run."""
+
+import json
+import pathlib
+import sys
+import time
+
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from cluster import KEY, Cluster
+
+demo = pathlib.Path(sys.argv[2]).resolve()
+pictures = pathlib.Path(sys.argv[3])
+expected = {
+    line["custom_id"]: line["expected"]
+    for line in map(json.loads, (demo / "expected.jsonl").read_text().splitlines())
+}
+
+
+def open_browser():
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    # --no-sandbox: Chromium refuses to run as root with one; it sees this page only.
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                     "--window-size=1280,1750"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    return webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
+
+
+class Page:
+    def __init__(self, browser, url):
+        self.browser = browser
+        # Signs in as a browser does (HTTP Basic, the key as password), then comes as a bookmark would.
+        browser.get(url.replace("://", f"://palisade:{KEY}@") + "/")
+        browser.get(url + "/")
+
+    def find(self, selector):
+        return self.browser.find_element(By.CSS_SELECTOR, selector)
+
+    def all(self, selector):
+        return self.browser.find_elements(By.CSS_SELECTOR, selector)
+
+    def wait(self, condition, what):
+        WebDriverWait(self.browser, 60, ignored_exceptions=(Exception,)).until(
+            lambda _: condition(), f"waited in vain for {what}")
+
+    def script(self, text, *arguments):
+        return self.browser.execute_script(text, *arguments)
+
+    def emulate(self, theme):
+        self.browser.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia",
+            {"features": [{"name": "prefers-color-scheme", "value": theme}]})
+
+    def ask(self, picture, task, text=""):
+        self.find("#picture").send_keys(str(demo / "images" / picture))
+        Select(self.find("#task")).select_by_value(task)
+        if text:
+            self.find("#text").clear()
+            self.find("#text").send_keys(text)
+        self.wait(lambda: self.find("#view").get_attribute("data-name") == picture, "the picture")
+        self.script("document.getElementById('answer').replaceChildren()")
+        self.find("#ask").click()
+        self.wait(lambda: self.find("#answer .text").text, "an answer")
+        return self.find("#answer .text").text
+
+
+def check_cluster(page):
+    page.wait(lambda: page.find("#state").text == "ready", "the state")
+    names = [card.text.split()[0] for card in page.all(".stage h3")]
+    assert names == ["vision", "shard-1", "shard-2"], names
+    for card in page.all(".stage"):
+        text = card.text
+        for word in ("blocks", "busy", "bubble", "queue", "memory", "weights", "kernels"):
+            assert word in text, f"{word} is not in {text}"
+    assert len(page.all(".stages .link")) == 2
+    page.wait(lambda: float(page.find("#figures b").text) > 0, "images a second")
+    page.wait(lambda: page.all(".stage.hot"), "a bottleneck")
+    hot = page.find(".stage.hot h3").text.split()[0]
+    page.wait(lambda: page.find("#bottleneck").text.startswith(hot), "the bottleneck's name")
+    assert len(page.all("#charts svg")) == 4
+
+
+def colours(page):
+    """How many pixels of the timeline have each of the two phases' colours."""
+    return page.script("""
+        const canvas = document.getElementById('timeline');
+        const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+        const style = getComputedStyle(document.documentElement);
+        return ['prefill', 'decode'].map((name) => {
+          const text = style.getPropertyValue('--' + name).trim();
+          const wanted = [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
+          let count = 0;
+          for (let at = 0; at < pixels.length; at += 4) {
+            if (wanted.every((value, index) => pixels[at + index] === value)) count += 1;
+          }
+          return count;
+        });""")
+
+
+def check_timeline(page):
+    page.wait(lambda: min(colours(page)) > 100, "bars of both phases")
+    assert "percent" in page.find("#timeline").get_attribute("aria-label")
+    page.find("#pause").click()
+    assert page.find("#pause").get_attribute("aria-pressed") == "true"
+    page.find("#pause").click()
+    Select(page.find("#window")).select_by_value("10")
+    # Decode steps are narrower than a pixel there, so only prefills have their pure colour.
+    page.wait(lambda: colours(page)[0] > 100, "bars in a window of ten seconds")
+    Select(page.find("#window")).select_by_value("3")
+
+
+def check_trying(page):
+    answer = page.ask("shapes-02.png", "caption")
+    assert answer == expected["demo-002"], answer
+    answer = page.ask("shapes-02.png", "count", "triangles")
+    assert answer == expected["demo-003"], answer
+    plain = page.script("return document.getElementById('view').toDataURL()")
+    answer = page.ask("shapes-01.png", "detect", "green square")
+    assert answer == "green square", answer
+    assert [item.text.split(" [")[0] for item in page.all("#answer li")] == ["green square"]
+    assert page.script("return document.getElementById('view').toDataURL()") != plain
+    # The box is drawn where the answer says: within a pixel of the picture its edges have its colour.
+    corners = json.loads(page.find("#answer li span").text)
+    width = page.script("""
+        return createImageBitmap(document.getElementById('picture').files[0]).then((image) => image.width)""")
+    edges = page.script("""
+        const canvas = document.getElementById('view');
+        const scale = canvas.width / arguments[1];
+        const [x1, y1, x2, y2] = arguments[0].map((corner) => corner * scale);
+        const strip = 2 * scale;
+        return [x1, x2].map((x) => {
+          const pixels = canvas.getContext('2d').getImageData(x - scale, (y1 + y2) / 2, strip, 1).data;
+          return Array.from({ length: strip }, (_, at) => [...pixels.slice(4 * at, 4 * at + 3)].join());
+        });""", corners, width)
+    for edge in edges:
+        assert "230,25,75" in edge, edge
+
+
+def check_access(page):
+    unnamed = page.script("""
+        return [...document.querySelectorAll('input, select, button, canvas, progress, a, dialog')]
+          .filter((one) => !(one.labels?.length || one.textContent.trim() || one.getAttribute('aria-label')
+            || one.getAttribute('aria-labelledby'))).map((one) => one.outerHTML);""")
+    assert unnamed == [], unnamed
+    page.browser.refresh()
+    page.wait(lambda: page.find("#state").text == "ready", "the page again")
+    ActionChains(page.browser).send_keys(Keys.TAB).perform()
+    first = page.script("return document.activeElement.className")
+    assert first == "skip", first
+    page.find("#key-button").send_keys(Keys.ENTER)
+    page.wait(lambda: page.find("#key-dialog").is_displayed(), "the dialog")
+    page.find("#key").send_keys(Keys.ESCAPE)
+    page.wait(lambda: not page.find("#key-dialog").is_displayed(), "the dialog's end")
+
+
+def check_contrast(page):
+    """WCAG AA: 4.5 to 1 for text."""
+    ratios = page.script("""
+        const style = getComputedStyle(document.documentElement);
+        const light = (name) => {
+          const text = style.getPropertyValue('--' + name).trim();
+          const [r, g, b] = [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16) / 255)
+            .map((value) => value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+          return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        };
+        return [['ink', 'surface'], ['quiet', 'surface'], ['quiet', 'ground'], ['quiet', 'sunken'], ['hot', 'surface'],
+          ['hot', 'hot-ground'], ['good', 'good-ground'], ['bad', 'bad-ground'], ['on-accent', 'accent']].map(([text, ground]) => {
+          const [low, high] = [light(text), light(ground)].sort((a, b) => a - b);
+          return [text, ground, (high + 0.05) / (low + 0.05)];
+        });""")
+    for text, ground, ratio in ratios:
+        assert ratio >= 4.5, f"{text} on {ground}: {ratio:.2f}"
+
+
+def check_themes(page):
+    grounds = {}
+    for theme in ("light", "dark"):
+        page.emulate(theme)
+        check_contrast(page)
+        grounds[theme] = page.script("return getComputedStyle(document.body).backgroundColor")
+        # Something to see in the box, too.
+        page.ask("shapes-01.png", "detect", "green square")
+        page.script("window.scrollTo(0, 0)")
+        time.sleep(2)  # so that bars of the new colours fill the picture; nothing is asserted of it
+        page.browser.save_screenshot(str(pictures / f"{theme}.png"))
+        assert min(colours(page)) > 100
+    assert grounds["light"] != grounds["dark"]
+    # The button overrules the system, and remembers.
+    page.find("#theme").click()
+    assert page.find("#theme").text == "Theme: light"
+    assert page.script("return getComputedStyle(document.body).backgroundColor") == grounds["light"]
+    page.browser.refresh()
+    page.wait(lambda: page.find("#state").text == "ready", "the page again")
+    assert page.find("#theme").text == "Theme: light"
+
+
+def main():
+    pictures.mkdir(parents=True, exist_ok=True)
+    cluster = Cluster(sys.argv[1], demo)
+    browser = None
+    try:
+        lines = "".join(
+            json.dumps({"custom_id": f"{index}", "image": str(demo / "images" / f"shapes-{name}"), "prompt": prompt}) + "\n"
+            for index in range(20_000)
+            for name, prompt in [(("02.png", "08.jpg")[index % 2], ("caption en", "detect red square")[index // 2 % 2])])
+        (cluster.path / "in.jsonl").write_text(lines)
+        # Work to look at; ended with the cluster.
+        cluster.run("batch", str(cluster.path / "in.jsonl"), "--output", str(cluster.path / "out.jsonl"),
+                    "--coordinator", (cluster.path / "endpoint").read_text().strip())
+        browser = open_browser()
+        page = Page(browser, cluster.url)
+        for check in (check_cluster, check_timeline, check_trying, check_access, check_themes):
+            check(page)
+            print(f"dashboard: {check.__name__} passed", flush=True)
+        # The first visit without the key is refused, as it must be.
+        complaints = [entry for entry in browser.get_log("browser")
+                      if entry["level"] == "SEVERE" and "401" not in entry["message"]]
+        assert complaints == [], complaints
+    finally:
+        if browser:
+            browser.quit()
+        cluster.close()
+    print("dashboard: all passed")
+
+
+main()
