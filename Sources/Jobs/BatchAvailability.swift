@@ -22,8 +22,10 @@ final class BatchAvailability: Sendable {
   static func kind(_ code: String) -> Kind? {
     switch code {
     case "overloaded": .busy
-    case "cluster_not_ready", "no_coordinator", "stopped", "shutting_down": .away
-    case "worker_lost", "coordinator_lost", "reply_timeout": .lost
+    // A coordinator that is away says so of what was under way and of what never was, so its loss counts
+    // against no request.
+    case "cluster_not_ready", "no_coordinator", "coordinator_lost", "stopped": .away
+    case "worker_lost", "reply_timeout": .lost
     default: nil
     }
   }

@@ -39,7 +39,7 @@ struct BatchReader {
   /// How far it has read.
   private(set) var place = ReadingPlace()
   private let handle: FileHandle
-  private let path: String
+  let path: String
   private let lineByteCount: Int
   private let chunkByteCount: Int
   private var chunk: [UInt8] = []

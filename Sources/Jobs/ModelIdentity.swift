@@ -33,7 +33,8 @@ public struct ModelIdentity: Sendable, Equatable {
         }.sorted()
       for name in names {
         digest = Array(name.utf8).withUnsafeBytes { Checksum.chained(digest, $0) }
-        digest = try Self.chained(digest, folder.appending(path: name))
+        digest = try FileDigest.chained(
+          digest, folder.appending(path: name), headByteCount: Self.headByteCount)
       }
     } catch {
       throw Failure(
@@ -43,26 +44,5 @@ public struct ModelIdentity: Sendable, Equatable {
     self.init(fingerprint: String(digest, radix: 16), precision: precision)
   }
 
-  private static let (headByteCount, pieceByteCount, pieceCount) = (1 << 20, 4096, 64)
-
-  private static func chained(_ digest: UInt64, _ file: URL) throws -> UInt64 {
-    let handle = try FileHandle(forReadingFrom: file)
-    defer { try? handle.close() }
-    let size = try handle.seekToEnd()
-    var digest = withUnsafeBytes(of: size) { Checksum.chained(digest, $0) }
-    func take(_ offset: UInt64, _ count: Int) throws {
-      try handle.seek(toOffset: offset)
-      let data = try handle.read(upToCount: count) ?? Data()
-      digest = data.withUnsafeBytes { Checksum.chained(digest, $0) }
-    }
-    try take(0, headByteCount)
-    guard size > headByteCount else { return digest }
-    let rest = size - UInt64(headByteCount)
-    for piece in 1...UInt64(pieceCount) {
-      // Down to whole bytes first, so that no product overflows.
-      let offset = UInt64(headByteCount) + rest / UInt64(pieceCount) * piece
-      try take(offset > pieceByteCount ? offset - UInt64(pieceByteCount) : 0, pieceByteCount)
-    }
-    return digest
-  }
+  private static let headByteCount = 1 << 20
 }

@@ -28,10 +28,10 @@ final class ClusterWatch: Sendable {
   var status: Status? { latest.withLock { $0 } }
   /// The stage that sets the pace, with its busy share; nil when that isn't known.
   var bottleneck: String? {
-    guard let stage = status?.stages.max(by: { $0.busyShare < $1.busyShare }),
-      stage.busyShare > 0
-    else { return nil }
-    return "\(stage.name) \(Int((stage.busyShare * 100).rounded())) % busy"
+    guard let status, !status.bottleneck.isEmpty else { return nil }
+    let busy = status.stages.filter { $0.name == status.bottleneck }.map(\.recentBusyShare).max()
+    return "slowest: \(status.bottleneck)"
+      + (busy.map { ", \(Int(($0 * 100).rounded())) % busy" } ?? "")
   }
 
   func stop() { task.withLock { $0?.cancel() } }

@@ -52,6 +52,13 @@ import Testing
     await expectRefusal("input") { _ in }
     _ = try folder.write(Self.text.replacing("c0", with: "c1"), "in.jsonl")
     await expectRefusal("input") { _ in }
+    // Also where nothing was read yet.
+    let begun = try TemporaryFolder()
+    let path = try begun.write(Self.text, "in.jsonl")
+    let earlier = BatchIdentity(try BatchReader(path: path), model: nil, options: [:])
+    _ = try begun.write(Self.text.replacing("c0", with: "c1"), "in.jsonl")
+    let later = BatchIdentity(try BatchReader(path: path), model: nil, options: [:])
+    #expect(try later.difference(from: earlier) { () throws(BatchError) in true } != nil)
     #expect(folder.text("out.jsonl") == first)
     // Written anew with the same bytes: only the time is another.
     _ = try folder.write(Self.text, "in.jsonl")
