@@ -12,92 +12,59 @@
 
 enum {
   STRIP = 6,          // rows of a tile: 6 × 2 registers of sums, 2 of weights, 2 to work with
-  BLOCK_GROUPS = 128,  // inputs / 4 multiplied at a time: widened weights of 16 outputs are 16 KB, half of a first-level cache
+  BLOCK_GROUPS = 128,  // inputs / 4 multiplied at a time: a panel's block is 16 KB, half of a first-level cache
   HALF = INT8_PANEL / 2,
 };
 
-// Four outputs × 4 inputs to 16 bits, from bytes or from a widened copy.
-#define FROM_BYTES(w) _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(w)))
-#define FROM_WORDS(w) _mm256_load_si256((const __m256i *)(w))
+// Four outputs × 4 inputs to 16 bits.
+#define WIDEN(w) _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(w)))
 
 // sums[r][0..<8] (+)= Σ x[r] · w over `groups` groups; a register of sums holds 4 outputs, each in two parts.
-#define TILE(NAME, ROWS, LOAD, SECOND, STEP)                                                                           \
-  static void NAME##_##ROWS(                                                                                           \
-      size_t groups, const uint16_t *x, const uint8_t *w, const uint8_t *ahead, bool more, int32_t *sums) {            \
-    __m256i sum[ROWS][2];                                                                                              \
-    for (int r = 0; r < ROWS; r++) sum[r][0] = sum[r][1] = _mm256_setzero_si256();                                     \
-    for (size_t g = 0; g < groups; g++, x += ROWS * INT8_GROUP, w += STEP) {                                           \
-      if (ahead) _mm_prefetch((const char *)ahead + 32 * g, _MM_HINT_T0);                                              \
-      __m256i w0 = LOAD(w), w1 = LOAD(w + SECOND);                                                                     \
-      for (int r = 0; r < ROWS; r++) {                                                                                 \
-        int64_t four;                                                                                                  \
-        memcpy(&four, x + r * INT8_GROUP, 8);                                                                          \
-        __m256i v = _mm256_set1_epi64x(four);                                                                          \
-        sum[r][0] = _mm256_add_epi32(sum[r][0], _mm256_madd_epi16(v, w0));                                             \
-        sum[r][1] = _mm256_add_epi32(sum[r][1], _mm256_madd_epi16(v, w1));                                             \
-      }                                                                                                                \
-    }                                                                                                                  \
-    for (int r = 0; r < ROWS; r++) {                                                                                   \
-      __m256i *out = (__m256i *)(sums + r * INT8_PANEL);                                                               \
-      __m256i s = _mm256_permute4x64_epi64(_mm256_hadd_epi32(sum[r][0], sum[r][1]), 0xD8);                             \
-      _mm256_storeu_si256(out, more ? _mm256_add_epi32(s, _mm256_loadu_si256(out)) : s);                               \
-    }                                                                                                                  \
+#define TILE(ROWS)                                                                                          \
+  static void tile_##ROWS(                                                                                  \
+      size_t groups, const uint16_t *x, const uint8_t *w, const uint8_t *ahead, bool more, int32_t *sums) { \
+    __m256i sum[ROWS][2];                                                                                   \
+    for (int r = 0; r < ROWS; r++) sum[r][0] = sum[r][1] = _mm256_setzero_si256();                          \
+    for (size_t g = 0; g < groups; g++, x += ROWS * INT8_GROUP, w += INT8_GROUP_BYTES) {                    \
+      if (ahead) _mm_prefetch((const char *)ahead + 32 * g, _MM_HINT_T0);                                   \
+      __m256i w0 = WIDEN(w), w1 = WIDEN(w + 16);                                                            \
+      for (int r = 0; r < ROWS; r++) {                                                                      \
+        int64_t four;                                                                                       \
+        memcpy(&four, x + r * INT8_GROUP, 8);                                                               \
+        __m256i v = _mm256_set1_epi64x(four);                                                               \
+        sum[r][0] = _mm256_add_epi32(sum[r][0], _mm256_madd_epi16(v, w0));                                  \
+        sum[r][1] = _mm256_add_epi32(sum[r][1], _mm256_madd_epi16(v, w1));                                  \
+      }                                                                                                     \
+    }                                                                                                       \
+    for (int r = 0; r < ROWS; r++) {                                                                        \
+      __m256i *out = (__m256i *)(sums + r * INT8_PANEL);                                                    \
+      __m256i s = _mm256_permute4x64_epi64(_mm256_hadd_epi32(sum[r][0], sum[r][1]), 0xD8);                  \
+      _mm256_storeu_si256(out, more ? _mm256_add_epi32(s, _mm256_loadu_si256(out)) : s);                    \
+    }                                                                                                       \
   }
-#define TILES(NAME, LOAD, SECOND, STEP)                                                                                \
-  TILE(NAME, 1, LOAD, SECOND, STEP) TILE(NAME, 2, LOAD, SECOND, STEP) TILE(NAME, 3, LOAD, SECOND, STEP)                \
-  TILE(NAME, 4, LOAD, SECOND, STEP) TILE(NAME, 5, LOAD, SECOND, STEP) TILE(NAME, 6, LOAD, SECOND, STEP)
-TILES(bytes, FROM_BYTES, 16, INT8_GROUP_BYTES)
-TILES(words, FROM_WORDS, 32, 64)
+TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
 
 typedef void tile(size_t groups, const uint16_t *x, const uint8_t *w, const uint8_t *ahead, bool more, int32_t *sums);
-static tile *const of_bytes[STRIP] = {bytes_1, bytes_2, bytes_3, bytes_4, bytes_5, bytes_6};
-static tile *const of_words[STRIP] = {words_1, words_2, words_3, words_4, words_5, words_6};
+static tile *const tiles[STRIP] = {tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
 
-// One strip: the weights are read once, widened as they come, and the memory behind them is asked for.
-static void few_rows(size_t rows, size_t groups, const uint16_t *x, const uint8_t *panel, int32_t *sums) {
+// Block by block of inputs, so that a block of all rows stays in the second-level cache while all panels are multiplied with it, and a panel's
+// block in the first-level cache. Weights are widened as they come: the unit that widens is idle otherwise, and a widened copy was slower.
+void int8_sums_avx2(size_t rows, size_t groups, const void *x, size_t panels, size_t panel_bytes, const uint8_t *panel, int32_t *sums) {
   for (size_t first = 0; first < groups; first += BLOCK_GROUPS) {
     size_t count = groups - first < BLOCK_GROUPS ? groups - first : BLOCK_GROUPS;
-    const uint8_t *w = panel + first * INT8_GROUP_BYTES;
-    for (size_t quarter = 0; quarter < 4; quarter++)
-      of_bytes[rows - 1](
-          count, x + first * rows * INT8_GROUP, w + quarter * 32, w + (BLOCK_GROUPS + quarter * count / 4) * INT8_GROUP_BYTES, first > 0,
-          sums + quarter * 8);
-  }
-}
-
-// Widens groups of 16 outputs: [2 × 8 outputs][groups][8 outputs × 4 inputs].
-static void widen(size_t groups, const uint8_t *w, int16_t *words) {
-  for (size_t g = 0; g < groups; g++, w += INT8_GROUP_BYTES, words += 32)
-    for (size_t part = 0; part < 4; part++)
-      _mm256_store_si256((__m256i *)(words + part / 2 * BLOCK_GROUPS * 32 + part % 2 * 16), FROM_BYTES(w + part * 16));
-}
-
-// Block by block of inputs, so that a block of all rows stays in the second-level cache while all panels are multiplied with it.
-static void many_rows(
-    size_t rows, size_t groups, const uint16_t *x, size_t panels, size_t panel_bytes, const uint8_t *panel, int32_t *sums) {
-  _Alignas(64) int16_t words[2 * BLOCK_GROUPS * 32];
-  for (size_t first = 0; first < groups; first += BLOCK_GROUPS) {
-    size_t count = groups - first < BLOCK_GROUPS ? groups - first : BLOCK_GROUPS;
-    for (size_t half = 0; half < 2 * panels; half++) {
-      widen(count, panel + half / 2 * panel_bytes + first * INT8_GROUP_BYTES + half % 2 * 64, words);
-      int32_t *out = sums + half / 2 * rows * INT8_PANEL + half % 2 * HALF;
+    for (size_t p = 0; p < panels; p++) {
+      const uint8_t *w = panel + p * panel_bytes + first * INT8_GROUP_BYTES;
       for (size_t row = 0; row < rows; row += STRIP) {
         size_t height = rows - row < STRIP ? rows - row : STRIP;
-        const uint16_t *strip = x + (row * groups + first * height) * INT8_GROUP;
-        for (size_t part = 0; part < 2; part++)
-          of_words[height - 1](
-              count, strip, (const uint8_t *)(words + part * BLOCK_GROUPS * 32), NULL, first > 0, out + row * INT8_PANEL + part * 8);
+        const uint16_t *strip = (const uint16_t *)x + (row * groups + first * height) * INT8_GROUP;
+        for (size_t quarter = 0; quarter < 4; quarter++) {
+          // The memory behind this block is asked for while its first strip is multiplied.
+          const uint8_t *ahead = row > 0 ? NULL : w + (BLOCK_GROUPS + quarter * count / 4) * INT8_GROUP_BYTES;
+          tiles[height - 1](count, strip, w + quarter * 32, ahead, first > 0, sums + (p * rows + row) * INT8_PANEL + quarter * 8);
+        }
       }
     }
   }
-}
-
-void int8_sums_avx2(size_t rows, size_t groups, const void *x, size_t panels, size_t panel_bytes, const uint8_t *panel, int32_t *sums) {
-  if (rows > STRIP) {
-    many_rows(rows, groups, x, panels, panel_bytes, panel, sums);
-    return;
-  }
-  for (size_t p = 0; p < panels; p++) few_rows(rows, groups, x, panel + p * panel_bytes, sums + p * rows * INT8_PANEL);
 }
 
 // ---- int4 ----
@@ -131,28 +98,28 @@ static void spread(size_t blocks, const uint8_t *block, struct nibbles *out) {
 }
 
 // sums[r][0..<16] (+)= Σ multiplier · Σ x[r] · value over `blocks` blocks.
-#define TILE4(ROWS)                                                                                                              \
+#define TILE4(ROWS)                                                                                                                    \
   static void nibbles_##ROWS(size_t blocks, const uint8_t *x, const int8_t *w, const int16_t *multipliers, bool more, int32_t *sums) { \
-    for (int r = 0; !more && r < ROWS; r++) memset(sums + r * INT8_PANEL, 0, HALF * sizeof *sums);                               \
-    for (size_t b = 0; b < blocks; b++, multipliers += 2 * HALF) {                                                               \
-      __m256i sum[ROWS][2];                                                                                                      \
-      for (int r = 0; r < ROWS; r++) sum[r][0] = sum[r][1] = _mm256_setzero_si256();                                             \
-      for (size_t g = 0; g < INT8_BLOCK_GROUPS; g++, x += ROWS * INT8_GROUP, w += HALF_GROUP) {                                  \
-        __m256i w0 = _mm256_load_si256((const __m256i *)w), w1 = _mm256_load_si256((const __m256i *)w + 1);                      \
-        for (int r = 0; r < ROWS; r++) {                                                                                         \
-          int32_t four;                                                                                                          \
-          memcpy(&four, x + r * INT8_GROUP, 4);                                                                                  \
-          __m256i v = _mm256_set1_epi32(four);                                                                                   \
-          sum[r][0] = _mm256_add_epi16(sum[r][0], _mm256_maddubs_epi16(v, w0));                                                  \
-          sum[r][1] = _mm256_add_epi16(sum[r][1], _mm256_maddubs_epi16(v, w1));                                                  \
-        }                                                                                                                        \
-      }                                                                                                                          \
-      for (int r = 0; r < ROWS; r++)                                                                                             \
-        for (int j = 0; j < 2; j++) {                                                                                            \
-          __m256i *out = (__m256i *)(sums + r * INT8_PANEL) + j, m = _mm256_load_si256((const __m256i *)multipliers + j);        \
-          _mm256_storeu_si256(out, _mm256_add_epi32(_mm256_loadu_si256(out), _mm256_madd_epi16(sum[r][j], m)));                  \
-        }                                                                                                                        \
-    }                                                                                                                            \
+    for (int r = 0; !more && r < ROWS; r++) memset(sums + r * INT8_PANEL, 0, HALF * sizeof *sums);                                     \
+    for (size_t b = 0; b < blocks; b++, multipliers += 2 * HALF) {                                                                     \
+      __m256i sum[ROWS][2];                                                                                                            \
+      for (int r = 0; r < ROWS; r++) sum[r][0] = sum[r][1] = _mm256_setzero_si256();                                                   \
+      for (size_t g = 0; g < INT8_BLOCK_GROUPS; g++, x += ROWS * INT8_GROUP, w += HALF_GROUP) {                                        \
+        __m256i w0 = _mm256_load_si256((const __m256i *)w), w1 = _mm256_load_si256((const __m256i *)w + 1);                            \
+        for (int r = 0; r < ROWS; r++) {                                                                                               \
+          int32_t four;                                                                                                                \
+          memcpy(&four, x + r * INT8_GROUP, 4);                                                                                        \
+          __m256i v = _mm256_set1_epi32(four);                                                                                         \
+          sum[r][0] = _mm256_add_epi16(sum[r][0], _mm256_maddubs_epi16(v, w0));                                                        \
+          sum[r][1] = _mm256_add_epi16(sum[r][1], _mm256_maddubs_epi16(v, w1));                                                        \
+        }                                                                                                                              \
+      }                                                                                                                                \
+      for (int r = 0; r < ROWS; r++)                                                                                                   \
+        for (int j = 0; j < 2; j++) {                                                                                                  \
+          __m256i *out = (__m256i *)(sums + r * INT8_PANEL) + j, m = _mm256_load_si256((const __m256i *)multipliers + j);              \
+          _mm256_storeu_si256(out, _mm256_add_epi32(_mm256_loadu_si256(out), _mm256_madd_epi16(sum[r][j], m)));                        \
+        }                                                                                                                              \
+    }                                                                                                                                  \
   }
 TILE4(1) TILE4(2) TILE4(3) TILE4(4) TILE4(5) TILE4(6)
 

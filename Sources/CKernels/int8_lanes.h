@@ -48,6 +48,30 @@ static void int4_sums_lanes(
 }
 #endif
 
+// The value nearest to v steps.
+INLINE lanes value4(lanes v) { return lanes_min(lanes_max(__builtin_elementwise_rint(v), lanes_all(-8)), lanes_all(7)); }
+
+static int quantise4(const float *w, float unit, int8_t *values) {
+  lanes a = lanes_load(w), b = lanes_load(w + LANES);
+  int best = 1;
+  float least = INFINITY;
+  for (int m = 1; unit > 0 && m <= INT4_MULTIPLIER_MAXIMUM; m++) {
+    lanes step = lanes_all(unit * (float)m), inverse = lanes_all(1 / (unit * (float)m));
+    lanes c = a - value4(a * inverse) * step, d = b - value4(b * inverse) * step;
+    float error = lanes_sum(lanes_fma(c, c, d * d));
+    if (error < least) {
+      least = error;
+      best = m;
+    }
+  }
+  lanes inverse = lanes_all(unit > 0 ? 1 / (unit * (float)best) : 0);
+  typedef int8_t bytes __attribute__((vector_size(LANES)));
+  bytes first = __builtin_convertvector(value4(a * inverse), bytes), second = __builtin_convertvector(value4(b * inverse), bytes);
+  memcpy(values, &first, LANES);
+  memcpy(values + LANES, &second, LANES);
+  return best;
+}
+
 // Sixteen outputs of one row, before `then`.
 INLINE lanes finish_lanes(const struct int8_finish *c, const int32_t *sums, lanes row_scale, size_t n) {
   ilanes sum, weight_sums;

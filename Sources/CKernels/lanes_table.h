@@ -102,31 +102,49 @@ static void softmax(size_t T, size_t S, float *x) {
   }
 }
 
-static float dot(size_t E, const float *x, const float *y) {
-  lanes sum = lanes_all(0);
-  FOR_LANES(E) sum = lanes_fma(lanes_load(x + i), lanes_load(y + i), sum);
+// Heads that share the loads of a key or a value: eight registers of sums in AVX2.
+#define HEADS 4
+
+// out[h · stride] = q_h · key · factor, for `heads` (a constant) heads.
+INLINE void dots(size_t heads, size_t E, const float *q, const float *key, float factor, float *out, size_t stride) {
+  lanes sum[HEADS];
+  for (size_t h = 0; h < heads; h++) sum[h] = lanes_all(0);
+  FOR_LANES(E) {
+    lanes k = lanes_load(key + i);
+    for (size_t h = 0; h < heads; h++) sum[h] = lanes_fma(lanes_load(q + h * E + i), k, sum[h]);
+  }
   TAIL(E);
-  if (count) sum = lanes_fma(lanes_load_tail(x + i, count, 0), lanes_load_tail(y + i, count, 0), sum);
-  return lanes_sum(sum);
+  for (size_t h = 0; count && h < heads; h++)
+    sum[h] = lanes_fma(lanes_load_tail(q + h * E + i, count, 0), lanes_load_tail(key + i, count, 0), sum[h]);
+  for (size_t h = 0; h < heads; h++) out[h * stride] = lanes_sum(sum[h]) * factor;
+}
+
+// out_h = Σ_s scores[h, s] · v_s, for `heads` (a constant) heads; sums stay in registers over all positions.
+INLINE void mix(size_t heads, size_t S, size_t E, const float *scores, const float *values, size_t kv_stride, float *out) {
+  for (size_t i = 0; i < E; i += LANES) {
+    size_t count = E - i < LANES ? E - i : LANES;
+    lanes sum[HEADS];
+    for (size_t h = 0; h < heads; h++) sum[h] = lanes_all(0);
+    for (size_t s = 0; s < S; s++) {
+      lanes v = count == LANES ? lanes_load(values + s * kv_stride + i) : lanes_load_tail(values + s * kv_stride + i, count, 0);
+      for (size_t h = 0; h < heads; h++) sum[h] = lanes_fma(lanes_all(scores[h * S + s]), v, sum[h]);
+    }
+    for (size_t h = 0; h < heads; h++) lanes_store_tail(out + h * E + i, sum[h], count);
+  }
 }
 
 static void attend_row(
     size_t S, size_t heads, size_t E, const float *q, const float *keys, const float *values, size_t kv_stride, float factor, float *scores, float *out) {
-  // One pass over the keys and one over the values serves all heads of the group: the cache is read once, not once per head.
-  for (size_t s = 0; s < S; s++)
-    for (size_t h = 0; h < heads; h++) scores[h * S + s] = dot(E, q + h * E, keys + s * kv_stride) * factor;
-  softmax(heads, S, scores);
-  memset(out, 0, heads * E * sizeof(float));
+  // The cache is read once for four heads, not once per head.
+  size_t whole = heads - heads % HEADS;
   for (size_t s = 0; s < S; s++) {
-    const float *v = values + s * kv_stride;
-    for (size_t h = 0; h < heads; h++) {
-      lanes p = lanes_all(scores[h * S + s]);
-      float *o = out + h * E;
-      FOR_LANES(E) lanes_store(o + i, lanes_fma(p, lanes_load(v + i), lanes_load(o + i)));
-      TAIL(E);
-      if (count) lanes_store_tail(o + i, lanes_fma(p, lanes_load_tail(v + i, count, 0), lanes_load_tail(o + i, count, 0)), count);
-    }
+    const float *key = keys + s * kv_stride;
+    for (size_t h = 0; h < whole; h += HEADS) dots(HEADS, E, q + h * E, key, factor, scores + h * S + s, S);
+    for (size_t h = whole; h < heads; h++) dots(1, E, q + h * E, key, factor, scores + h * S + s, S);
   }
+  softmax(heads, S, scores);
+  for (size_t h = 0; h < whole; h += HEADS) mix(HEADS, S, E, scores + h * S, values, kv_stride, out + h * E);
+  for (size_t h = whole; h < heads; h++) mix(1, S, E, scores + h * S, values, kv_stride, out + h * E);
 }
 
 static double logsumexp(size_t total, const float *x) {
@@ -165,5 +183,5 @@ static float quantise(size_t total, const float *x, uint8_t *out) {
       .isa = text, .rmsnorm = rmsnorm, .layernorm = layernorm, .gelu = gelu, .geglu = geglu, .add = add, .scale = scale,               \
       .softmax = softmax, .attend_row = attend_row, .logsumexp = logsumexp, .quantise = quantise,                           \
       .strip_rows = STRIP_ROWS, .activation_bytes = ACTIVATION_BYTES, .int8_sums = INT8_SUMS, .int4_sums = INT4_SUMS,                 \
-      .finish = finish,                                                                                                               \
+      .finish = finish, .quantise4 = quantise4,                                                                                                              \
   }

@@ -7,8 +7,6 @@
 #include "pool.h"
 #include "table.h"
 
-enum { LARGEST = 127 };
-
 size_t kernel_quantised_rows(size_t N, bool paired) {
   return (paired ? (N + INT8_PANEL / 2 - 1) / (INT8_PANEL / 2) : int8_panels(N)) * INT8_PANEL;
 }
@@ -18,6 +16,7 @@ size_t kernel_quantised_bytes(int bits, size_t rows, size_t K) {
 }
 
 struct packing {
+  const struct kernel_table *table;  // the calling thread's choice
   int bits;
   enum kernel_place place;
   size_t first, K;
@@ -27,65 +26,41 @@ struct packing {
   int32_t *sums;
 };
 
-static float largest_of(size_t count, const float *x) {
-  float largest = 0;
-  for (size_t i = 0; i < count; i++) largest = fmaxf(largest, fabsf(x[i]));
-  return largest;
-}
-
-// q = round(127 w / max |w|), its scale max |w| / 127.
+// q = round(127 w / max |w|), its scale max |w| / 127: as activations are quantised, without the 128.
 static void pack8(const struct packing *c, const float *w, size_t row) {
-  float largest = largest_of(c->K, w), factor = largest > 0 ? LARGEST / largest : 0;
+  uint8_t *bytes = (uint8_t *)pool_scratch(2, c->K / 4 + 1);
+  if (bytes == NULL) abort();
   uint8_t *panel = c->packed + row / INT8_PANEL * int8_panel_bytes(c->K) + row % INT8_PANEL * INT8_GROUP;
+  c->scales[row] = c->table->quantise(c->K, w, bytes);
   int32_t sum = 0;
   for (size_t k = 0; k < c->K; k++) {
-    int8_t q = (int8_t)lrintf(w[k] * factor);
-    panel[k / INT8_GROUP * INT8_GROUP_BYTES + k % INT8_GROUP] = (uint8_t)q;
-    sum += q;
+    bytes[k] = (uint8_t)(bytes[k] - INT8_OFFSET);
+    sum += (int8_t)bytes[k];
   }
-  c->scales[row] = largest / LARGEST;
   c->sums[row] = sum;
-}
-
-static int value4(float w, float step) {
-  int q = step > 0 ? (int)lrintf(w / step) : 0;
-  return q < -8 ? -8 : q > 7 ? 7 : q;
-}
-
-// The multiplier in 1...15 with the least squared error for these weights in steps of multiplier · unit.
-static int best_multiplier(size_t count, const float *w, float unit) {
-  int best = 1;
-  float least = INFINITY;
-  for (int m = 1; m <= INT4_MULTIPLIER_MAXIMUM; m++) {
-    float error = 0;
-    for (size_t i = 0; i < count; i++) {
-      float d = w[i] - (float)(value4(w[i], unit * (float)m) * m) * unit;
-      error += d * d;
-    }
-    if (error < least) {
-      least = error;
-      best = m;
-    }
-  }
-  return best;
+  for (size_t k = 0; k < c->K; k += INT8_GROUP)
+    memcpy(panel + k / INT8_GROUP * INT8_GROUP_BYTES, bytes + k, c->K - k < INT8_GROUP ? c->K - k : INT8_GROUP);
 }
 
 // The largest weight is 7.5 steps of the largest multiplier; each block of 32 takes the multiplier that fits it best.
 static void pack4(const struct packing *c, const float *w, size_t row) {
-  float unit = largest_of(c->K, w) / (INT4_MULTIPLIER_MAXIMUM * 7.5f);
+  float largest = 0;
+  for (size_t k = 0; k < c->K; k++) largest = fabsf(w[k]) > largest ? fabsf(w[k]) : largest;
+  float unit = largest / (INT4_MULTIPLIER_MAXIMUM * 7.5f);
   uint8_t *block = c->packed + row / INT8_PANEL * int4_panel_bytes(c->K);
   size_t n = row % INT8_PANEL;
   int32_t sum = 0;
   for (size_t first = 0; first < c->K; first += INT8_BLOCK, block += INT4_BLOCK_BYTES) {
-    size_t count = c->K - first < INT8_BLOCK ? c->K - first : INT8_BLOCK;
-    int m = best_multiplier(count, w + first, unit);
-    block[n] = (uint8_t)m;
-    for (size_t i = 0; i < count; i++) {
-      int q = value4(w[first + i], unit * (float)m);
+    float weights[INT8_BLOCK] = {0};
+    int8_t values[INT8_BLOCK];
+    memcpy(weights, w + first, (c->K - first < INT8_BLOCK ? c->K - first : INT8_BLOCK) * sizeof(float));
+    int multiplier = c->table->quantise4(weights, unit, values);
+    block[n] = (uint8_t)multiplier;
+    for (size_t i = 0; i < INT8_BLOCK; i++) {
       size_t group = i / INT8_GROUP;
       uint8_t *byte = block + INT8_PANEL + group / 2 * INT8_GROUP_BYTES + n * INT8_GROUP + i % INT8_GROUP;
-      *byte = (uint8_t)(group % 2 ? (*byte & 15) | (q + 8) << 4 : (*byte & 0xF0) | (q + 8));
-      sum += q * m;
+      *byte = (uint8_t)(group % 2 ? (*byte & 15) | (values[i] + 8) << 4 : (*byte & 0xF0) | (values[i] + 8));
+      sum += values[i] * multiplier;
     }
   }
   c->scales[row] = unit;
@@ -101,7 +76,8 @@ static void pack_row(void *context, size_t index) {
 
 void kernel_quantise_f32(
     int bits, enum kernel_place place, size_t first, size_t rows, size_t K, const float *w, uint8_t *packed, float *scales, int32_t *sums) {
-  struct packing c = {.bits = bits, .place = place, .first = first, .K = K, .w = w, .packed = packed, .scales = scales, .sums = sums};
+  struct packing c = {
+      .table = kernel_table_current(), .bits = bits, .place = place, .first = first, .K = K, .w = w, .packed = packed, .scales = scales, .sums = sums};
   pool_run(rows, pack_row, &c);
 }
 

@@ -90,6 +90,32 @@ static float quantise(size_t count, const float *x, uint8_t *out) {
   return largest / 127;
 }
 
+static float value4(float v) {
+  float q = rintf(v);
+  return q < -8 ? -8 : q > 7 ? 7 : q;
+}
+
+// The squared error of 32 weights in steps of `step`, summed as sixteen lanes sum, since the least of errors must be the same everywhere.
+static float error4(const float *w, float step) {
+  float squares[16];
+  for (size_t i = 0; i < 16; i++) {
+    float c = w[i] - value4(w[i] * (1 / step)) * step, d = w[i + 16] - value4(w[i + 16] * (1 / step)) * step;
+    squares[i] = fmaf(c, c, d * d);
+  }
+  for (size_t half = 8; half > 0; half /= 2)
+    for (size_t i = 0; i < half; i++) squares[i] += squares[i + half];
+  return squares[0];
+}
+
+// m = argmin Σ (w_i − m · unit · q_i)², q_i = the nearest of −8...7
+static int quantise4(const float *w, float unit, int8_t *values) {
+  int best = 1;
+  for (int m = 2; unit > 0 && m <= INT4_MULTIPLIER_MAXIMUM; m++)
+    if (error4(w, unit * (float)m) < error4(w, unit * (float)best)) best = m;
+  for (size_t i = 0; i < INT8_BLOCK; i++) values[i] = unit > 0 ? (int8_t)value4(w[i] * (1 / (unit * (float)best))) : 0;
+  return best;
+}
+
 // The weight of output n and input k in an int8 panel, and in an int4 one.
 static int32_t weight8(const uint8_t *panel, size_t n, size_t k) {
   return (int8_t)panel[k / INT8_GROUP * INT8_GROUP_BYTES + n * INT8_GROUP + k % INT8_GROUP];
@@ -142,5 +168,5 @@ static void finish(const struct int8_finish *c) {
 const struct kernel_table kernel_table_scalar = {
     .isa = "scalar", .rmsnorm = rmsnorm, .layernorm = layernorm, .gelu = gelu, .geglu = geglu, .add = add, .scale = scale,
     .softmax = softmax, .attend_row = attend_row, .logsumexp = logsumexp, .quantise = quantise,
-    .strip_rows = 1, .activation_bytes = 1, .int8_sums = int8_sums_scalar, .int4_sums = int4_sums_scalar, .finish = finish,
+    .strip_rows = 1, .activation_bytes = 1, .int8_sums = int8_sums_scalar, .int4_sums = int4_sums_scalar, .finish = finish, .quantise4 = quantise4,
 };

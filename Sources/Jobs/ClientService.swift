@@ -26,7 +26,8 @@ public actor ClientService {
       switch event {
       case .message(.submit(let submit), let peer): accept(submit, from: peer)
       case .message(.cancel(let tag), let peer): underWay[Key(peer: peer, tag: tag)]?.cancel()
-      case .message(.status, _), .message(.trace, _): break  // the coordinator's own thread answers it
+      // The coordinator's own thread answers these.
+      case .message(.status, _), .message(.trace, _): break
       case .gone(let peer):
         for (key, task) in underWay where key.peer == peer { task.cancel() }
       }

@@ -92,8 +92,8 @@ extension BatchRequest {
         guard let remote else {
           throw Failure(
             code: "remote_image",
-            message: "\(url.prefix(200)) is not fetched; allow its host with --allow-image-host, or "
-              + "download the picture and give its path or a data: URI")
+            message: "\(url.prefix(200)) is not fetched; allow its host with --allow-image-host, "
+              + "or download the picture and give its path or a data: URI")
         }
         image = try await remote.image(at: url)
         guard image.content.byteCount <= left else { throw EncodedImage.tooLarge(image.name) }

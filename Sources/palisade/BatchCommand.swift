@@ -164,10 +164,13 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
     configuration.window = window
     configuration.maximumTokens = maxTokens
     configuration.patience = .seconds(patience)
+    if !allowImageHost.isEmpty {
+      configuration.remoteImages = RemoteImages(hosts: try RemoteImageHosts(allowImageHost))
+    }
+    // Masks are part of the results.
+    configuration.options["--mask-decoder"] = local.maskDecoder
     if let model {
-      try LocalModel.checkFolder(model)
-      configuration.model = try ModelIdentity(
-        directory: model, precision: (local.precision ?? .f32).rawValue)
+      configuration.model = try LocalModel.identity(directory: model, precision: local.precision)
     }
     return configuration
   }

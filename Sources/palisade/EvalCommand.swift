@@ -69,7 +69,7 @@ struct EvalCommand: AsyncParsableCommand, Sendable {
       throw ValidationError("--save-answers keeps what is asked for now; --answers asks nothing")
     }
     guard model != nil || local.isEmpty else {
-      throw ValidationError("--stages, --threads and --precision go with --model")
+      throw ValidationError("--stages, --threads, --precision and --mask-decoder go with --model")
     }
     guard (1...JobLimits.maximumWindow).contains(window) else {
       throw ValidationError("--window takes 1 to \(JobLimits.maximumWindow)")
@@ -110,9 +110,21 @@ struct EvalCommand: AsyncParsableCommand, Sendable {
     var configuration = BatchRunner.Configuration(input: references, output: answers)
     configuration.window = window
     configuration.maximumTokens = maxTokens
+    // Masks are part of the answers: kept ones go on with the same decoder only.
+    configuration.options["--mask-decoder"] = local.maskDecoder
+    if let model {
+      configuration.model = try LocalModel.identity(directory: model, precision: local.precision)
+    }
     let runner = BatchRunner(configuration, service: try await service())
-    var display = ProgressDisplay()
-    let summary = try await runner.run(onResult: { _, progress in display.show(progress) })
+    var display = ProgressDisplay(watch: nil, name: "eval")
+    let summary: BatchSummary
+    do {
+      summary = try await runner.run(
+        onResult: { _, progress in display.show(progress) }, onTick: { display.show($0) })
+    } catch {
+      display.end()
+      throw error
+    }
     display.end()
     if summary.isInterrupted {
       Terminal.note("eval: interrupted; nothing was scored")
@@ -124,7 +136,7 @@ struct EvalCommand: AsyncParsableCommand, Sendable {
     if let model {
       return try await LocalModel.service(
         directory: model, stages: local.stages ?? 1, threads: local.threads,
-        precision: local.precision ?? .f32)
+        precision: local.precision, maskDecoder: local.maskDecoder)
     }
     let endpoint =
       try coordinator ?? cluster.map { try ClusterFile(path: $0).coordinator }

@@ -56,4 +56,13 @@ enum LocalModel {
       config: config, checkpoint: checkpoint, plan: plan,
       precision: try precision ?? checkpoint.storedPrecision() ?? .f32)
   }
+
+  /// What a journal remembers of the model: its files and the precision it answers in, which is the one
+  /// asked for, else the one it was stored in.
+  static func identity(directory: String, precision: Precision?) throws -> ModelIdentity {
+    try checkFolder(directory)
+    let stored = try Checkpoint(directory: directory).storedPrecision()
+    return try ModelIdentity(
+      directory: directory, precision: (precision ?? stored ?? .f32).rawValue)
+  }
 }

@@ -113,6 +113,28 @@ extension KernelTests {
       }
     }
 
+    /// Packing is the same on every instruction set, so that a checkpoint may be quantised anywhere.
+    @Test(arguments: [8, 4]) func packingIsTheSameEverywhere(_ bits: Int) {
+      let (outputs, inputs) = (40, 300)
+      // Rows of very different sizes, and one of zeros.
+      var w = numbers(outputs * inputs, seed: 31)
+      for index in w.indices { w[index] *= Float(1 + index / inputs % 7 * 50) }
+      for index in 0..<inputs { w[index] = 0 }
+      for index in stride(from: 0, to: w.count, by: 97) { w[index] *= 20 }
+      var packed: Set<[UInt8]> = []
+      var scales: Set<[UInt32]> = []
+      var sums: Set<[Int32]> = []
+      for table in KernelTests.tables {
+        #expect(kernels_isa_select(table))
+        let weights = Weights(w, bits: bits, outputs: outputs, inputs: inputs)
+        packed.insert(weights.packed)
+        scales.insert(weights.scales.map(\.bitPattern))
+        sums.insert(weights.sums)
+      }
+      kernels_isa_select(KernelTests.tables[0])
+      #expect(packed.count == 1 && scales.count == 1 && sums.count == 1)
+    }
+
     /// The activations of a product are those of the operations one after the other.
     @Test(arguments: [8, 4]) func activationsAreThoseOfTheOperations(_ bits: Int) {
       let (rows, outputs, inputs) = (9, 41, 70)

@@ -29,6 +29,17 @@ void kernels_set_threads(int count);
 /// How many threads one operation may use.
 int kernels_threads(void);
 
+// ---- Measuring, for `palisade bench` ----
+
+/// CPU seconds of all threads of this process so far.
+double kernels_cpu_seconds(void);
+/// GOP/s of one core in the loop of 8-bit (AVX2: 16-bit) multiplications that the instruction set in use computes with; 0 where there is none.
+double kernels_peak_gops(void);
+/// GB/s per CPU second in reading that much memory with all threads; 0 when there is not so much.
+double kernels_read_gbps(size_t mebibytes);
+/// GOP/s per CPU second of oneDNN's u8 · s8 product of that shape, without scales; 0 where the library isn't installed.
+double kernels_onednn_gops(size_t T, size_t N, size_t K);
+
 // ---- OpenBLAS: which core type it uses, see openblas_core.c ----
 
 /// The core type OpenBLAS uses now.

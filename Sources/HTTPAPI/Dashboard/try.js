@@ -54,6 +54,7 @@ async function take(file) {
   picture = { image, url: await dataURL(file, image) };
   find("invite").hidden = true;
   draw([], []);
+  find("view").dataset.name = file.name;
   say("");
 }
 
