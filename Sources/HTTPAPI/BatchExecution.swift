@@ -75,6 +75,7 @@ final class BatchExecution: Sendable {
   ///   - backend: answers, and fetches pictures.
   ///   - seconds: how long a cluster without workers is waited for; the batch expires by itself.
   /// - Returns: how it ended.
+  /// - Throws: when the run as a whole fails; another one goes on where it ended.
   func run(_ backend: HTTPBackend, patience seconds: Int) async throws -> BatchSummary {
     do {
       try FileManager.default.createDirectory(
