@@ -34,7 +34,7 @@ import Testing
         "POST \(uri) HTTP/1.1\r\nHost: \(host)\r\nContent-Type: application/json\r\n"
         + "Content-Length: \(body.readableBytes)\r\n\r\n"
       let bytes = Array(head.utf8) + Array(body.readableBytesView)
-      _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL.rawValue))
+      _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
     }
 
     /// What comes next, at most so many bytes.
