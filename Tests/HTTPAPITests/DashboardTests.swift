@@ -83,7 +83,8 @@ import Testing
   @Test func whatThePageReads() async throws {
     try await server(telemetry()).test(.router) { client in
       try await client.execute(uri: "/v1/cluster", method: .get) { response in
-        let document = try JSONDecoder().decode(Document.self, from: Data(response.body.readableBytesView))
+        let document = try JSONDecoder().decode(
+          Document.self, from: Data(response.body.readableBytesView))
         #expect(document.model == "tiny" && document.state == "ready")
         #expect(document.stages.map(\.name) == ["vision"])
         #expect(document.stages.map(\.worker) == ["</script>"])
@@ -97,7 +98,8 @@ import Testing
       var next = 0
       try await client.execute(uri: "/v1/cluster/trace", method: .get) { response in
         let trace = try #require(
-          try JSONSerialization.jsonObject(with: Data(response.body.readableBytesView)) as? [String: Any])
+          try JSONSerialization.jsonObject(with: Data(response.body.readableBytesView))
+            as? [String: Any])
         let spans = try #require(trace["spans"] as? [[Any]])
         #expect(spans.count == 1 && spans[0][1] as? String == "decode")
         #expect(spans[0][2] as? Double == 2 && spans[0][4] as? Double == 1.5)
