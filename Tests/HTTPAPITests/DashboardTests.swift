@@ -83,21 +83,23 @@ import Testing
   @Test func whatThePageReads() async throws {
     try await server(telemetry()).test(.router) { client in
       try await client.execute(uri: "/v1/cluster", method: .get) { response in
-        let document = try JSONDecoder().decode(Document.self, from: Data(buffer: response.body))
+        let document = try JSONDecoder().decode(
+          Document.self, from: Data(response.body.readableBytesView))
         #expect(document.model == "tiny" && document.state == "ready")
         #expect(document.stages.map(\.name) == ["vision"])
         #expect(document.stages.map(\.worker) == ["</script>"])
       }
       try await client.execute(uri: "/v1/cluster/history?seconds=5", method: .get) { response in
         let history = try JSONDecoder().decode(
-          HistoryDocument.self, from: Data(buffer: response.body))
+          HistoryDocument.self, from: Data(response.body.readableBytesView))
         #expect(history.images.reduce(0, +) == 1 && history.second.last == history.second.max())
         #expect(history.answerP50.compactMap { $0 }.count == 1)
       }
       var next = 0
       try await client.execute(uri: "/v1/cluster/trace", method: .get) { response in
         let trace = try #require(
-          try JSONSerialization.jsonObject(with: Data(buffer: response.body)) as? [String: Any])
+          try JSONSerialization.jsonObject(with: Data(response.body.readableBytesView))
+            as? [String: Any])
         let spans = try #require(trace["spans"] as? [[Any]])
         #expect(spans.count == 1 && spans[0][1] as? String == "decode")
         #expect(spans[0][2] as? Double == 2 && spans[0][4] as? Double == 1.5)
@@ -109,7 +111,7 @@ import Testing
       }
       try await client.execute(uri: "/v1/cluster/trace?format=chrome", method: .get) { response in
         let file = try JSONDecoder().decode(
-          ChromeTrace.File.self, from: Data(buffer: response.body))
+          ChromeTrace.File.self, from: Data(response.body.readableBytesView))
         #expect(file.traceEvents.contains { $0.ph == "X" && $0.name == "decode" })
       }
       for query in [

@@ -3,6 +3,7 @@ import Glibc
 import HTTPTypes
 import Hummingbird
 import HummingbirdTesting
+import Jobs
 import Messaging
 import NIOCore
 import Testing
@@ -34,7 +35,7 @@ import Testing
         "POST \(uri) HTTP/1.1\r\nHost: \(host)\r\nContent-Type: application/json\r\n"
         + "Content-Length: \(body.readableBytes)\r\n\r\n"
       let bytes = Array(head.utf8) + Array(body.readableBytesView)
-      _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL.rawValue))
+      _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
     }
 
     /// What comes next, at most so many bytes.
@@ -69,7 +70,8 @@ import Testing
     try await bench.test { client in
       async let answer = client.post(
         "/v1/chat/completions", body, headers: [.clientRequestID: "mine"])
-      #expect(try await eventually { bench.fake.running == 1 })
+      let isRunning = try await eventually { bench.fake.running == 1 }
+      #expect(isRunning)
       #expect(try await client.fetch("/v1/requests/mine", .delete).status == 200)
       #expect(try await answer.status == 499)
       #expect(try await client.fetch("/v1/requests/mine", .delete).status == 404)

@@ -64,7 +64,9 @@ final class FakeService: AnswerService {
     defer { state.withLock { $0.running -= 1 } }
     if let failure { throw failure }
     let ids: [Int32]
-    do { ids = try tokenizer.encode(request.prompt) } catch { throw Failure(error) }
+    do { ids = try tokenizer.encode(request.prompt) } catch {
+      throw Failure(code: "invalid_prompt", message: "\(error)")
+    }
     let tokens = ids.map {
       TokenLogprob(
         tokenID: $0, logprob: -0.5, alternatives: [Alternative(tokenID: $0, logprob: -0.5)])

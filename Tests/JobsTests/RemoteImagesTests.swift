@@ -55,7 +55,7 @@ import Testing
       paths.withLock { $0.append(path) }
       let none = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
       let answer = answers[path] ?? Array(none.utf8)
-      _ = send(connection, answer, answer.count, Int32(MSG_NOSIGNAL.rawValue))
+      _ = send(connection, answer, answer.count, Int32(MSG_NOSIGNAL))
       close(connection)
     }
   }

@@ -117,7 +117,7 @@ import Tokenization
     #expect(answer.typedJSON().isEmpty)
     func body(_ answer: Answer) throws -> [String: Any] {
       let result = BatchResult(
-        line: 1, endOffset: 1, customID: "x", imageNames: [], prompt: "p", model: nil,
+        line: 1, customID: "x", imageNames: [], prompts: ["p"], model: nil,
         outcome: .success(answer))
       let response = try #require(try object(result.json)["response"] as? [String: Any])
       return try #require(response["body"] as? [String: Any])
