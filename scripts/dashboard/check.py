@@ -29,7 +29,10 @@ def open_browser():
                      "--window-size=1280,1750"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    return webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
+    browser.set_page_load_timeout(60)
+    browser.set_script_timeout(60)
+    return browser
 
 
 class Page:
