@@ -100,6 +100,7 @@ public final class StageExecutor {
     gauges.weightBytes = section.weightByteCount
     gauges.cacheCount = caches.count
     gauges.cacheBytes = caches.values.reduce(0) { $0 + $1.byteCount }
+    gauges.visionCacheBytes = visionCache?.byteCount ?? 0
     return gauges
   }
 

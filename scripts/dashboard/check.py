@@ -29,7 +29,10 @@ def open_browser():
                      "--window-size=1280,1750"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    return webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
+    browser.set_page_load_timeout(60)
+    browser.set_script_timeout(60)
+    return browser
 
 
 class Page:
@@ -44,6 +47,10 @@ class Page:
 
     def all(self, selector):
         return self.browser.find_elements(By.CSS_SELECTOR, selector)
+
+    def texts(self, selector):
+        """All at once: the page makes its cards anew every second."""
+        return self.script("return [...document.querySelectorAll(arguments[0])].map((one) => one.innerText)", selector)
 
     def wait(self, condition, what):
         WebDriverWait(self.browser, 60, ignored_exceptions=(Exception,)).until(
@@ -72,17 +79,17 @@ class Page:
 
 def check_cluster(page):
     page.wait(lambda: page.find("#state").text == "ready", "the state")
-    names = [card.text.split()[0] for card in page.all(".stage h3")]
+    page.wait(lambda: page.texts(".stage"), "the stages")
+    names = [text.split()[0] for text in page.texts(".stage h3")]
     assert names == ["vision", "shard-1", "shard-2"], names
-    for card in page.all(".stage"):
-        text = card.text
+    for text in page.texts(".stage"):
         for word in ("blocks", "busy", "bubble", "queue", "memory", "weights", "kernels"):
             assert word in text, f"{word} is not in {text}"
     assert len(page.all(".stages .link")) == 2
-    page.wait(lambda: float(page.find("#figures b").text) > 0, "images a second")
-    page.wait(lambda: page.all(".stage.hot"), "a bottleneck")
-    hot = page.find(".stage.hot h3").text.split()[0]
-    page.wait(lambda: page.find("#bottleneck").text.startswith(hot), "the bottleneck's name")
+    page.wait(lambda: float(page.texts("#figures b")[0]) > 0, "images a second")
+    page.wait(
+        lambda: page.texts("#bottleneck")[0].startswith(page.texts(".stage.hot h3")[0].split()[0] + " sets the pace"),
+        "the bottleneck's name")
     assert len(page.all("#charts svg")) == 4
 
 

@@ -7,6 +7,7 @@ const definitions = [
   { name: "Answer time", lines: [{ name: "p50", of: (h) => h.answerP50 }, { name: "p95", of: (h) => h.answerP95 }], text: duration },
   { name: "Requests", lines: [{ name: "in flight", of: (h) => h.inFlight }, { name: "waiting", of: (h) => h.waiting }], text: number },
 ];
+const seconds = 300;
 const width = 300;
 const height = 100;
 
@@ -29,13 +30,15 @@ function path(values, most, isArea) {
   const step = width / Math.max(1, values.length - 1);
   let text = "";
   let isOn = false;
+  let start = 0;
   values.forEach((value, index) => {
     if (value === null) { isOn = false; return; }
+    if (!text) start = index * step;
     const point = `${(index * step).toFixed(1)} ${(height - (value / most) * height).toFixed(1)}`;
     text += `${isOn ? "L" : "M"}${point}`;
     isOn = true;
   });
-  return isArea && text ? `${text}L${width} ${height}L0 ${height}Z` : text;
+  return isArea && text ? `${text}L${width} ${height}L${start.toFixed(1)} ${height}Z` : text;
 }
 
 function svg(name, attributes) {
@@ -52,8 +55,9 @@ export class Charts {
   /** Shows columns of one value per second, the present second last; null where nothing was measured. */
   show(history) {
     // The present second isn't over: it would always look like a fall.
+    // A server that is younger than five minutes has nothing to say of the time before.
     const finished = Object.fromEntries(Object.entries(history).map(([name, values]) =>
-      [name, Array.isArray(values) ? values.slice(0, -1) : values]));
+      [name, [...Array(Math.max(0, seconds - values.length)).fill(null), ...values].slice(0, -1)]));
     this.place.replaceChildren(...definitions.map((definition) => this.chart(definition, finished)));
   }
 
