@@ -119,19 +119,22 @@ struct ServeCommand: AsyncParsableCommand {
   ) async throws {
     let service = ClientService(
       coordinator: coordinator, service: answers, requestCountMaximum: limits.requestsWaiting)
-    try await withThrowingTaskGroup(of: Void.self) { group in
+    // Ends with the coordinator's thread, after its last word to the workers; nothing cancels it.
+    let reports = Task {
+      for await report in coordinator.reports { Terminal.note("serve: \(Self.text(report))") }
+    }
+    let ended = await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { await service.run() }
-      group.addTask {
-        for await report in coordinator.reports { Terminal.note("serve: \(Self.text(report))") }
-      }
       group.addTask { try await waitForStop(server, stopped) }
       // The coordinator ends first by itself only when its sockets fail; either way all end.
-      defer { coordinator.stop() }
-      try await group.next()
-      Terminal.note("serve: stopping; workers are told to end")
+      let first = await group.nextResult()
       coordinator.stop()
       group.cancelAll()
+      return first
     }
+    Terminal.note("serve: stopping; workers are told to end")
+    await reports.value
+    try ended?.get()
   }
 
   /// Serves the whole model in this process.
@@ -139,7 +142,7 @@ struct ServeCommand: AsyncParsableCommand {
     let configuration = try http.configuration()
     let decoder = try maskDecoder.map { try MaskDecoder(path: $0) }
     let (engine, tokenizer) = try await LocalModel.load(
-      directory: directory, stages: 1, threads: threads, precision: precision ?? .f32)
+      directory: directory, stages: 1, threads: threads, precision: precision)
     let server = try http.server(
       configuration,
       service: EngineAnswerService(
