@@ -42,7 +42,7 @@ public enum PromptTask: String, Sendable, CaseIterable {
   }
 
   /// The grammar of answers to `prompt`; nil for prompts whose answers are free text.
-  static func grammar(of prompt: String) -> Grammar? {
+  public static func grammar(of prompt: String) -> Grammar? {
     if prompt.hasPrefix("detect ") { return .detect }
     if prompt.hasPrefix("segment ") { return .segment }
     return nil

@@ -41,6 +41,8 @@ struct RunCommand: AsyncParsableCommand {
   var topP: Float = 1
   @Option(help: "Start of the draws: the same seed gives the same answer.")
   var seed: UInt64 = 0
+  @Flag(help: "Keep the answer to a detect or segment prompt to the task's form.")
+  var constrain = false
   @Option(help: "Report each token's log-probability, and those of so many alternatives.")
   var logprobs: Int?
   @Flag(help: "One JSON object a line for each answer, instead of text.")
@@ -55,6 +57,9 @@ struct RunCommand: AsyncParsableCommand {
     guard !image.isEmpty else { throw ValidationError("give at least one --image FILE") }
     guard masks == nil || local.maskDecoder != nil else {
       throw ValidationError("--masks needs --mask-decoder FILE.npz; without it there are no masks")
+    }
+    guard !constrain || PromptTask.grammar(of: prompt) != nil else {
+      throw ValidationError("--constrain goes with prompts that begin with detect or segment")
     }
     guard maxTokens >= 1 else { throw ValidationError("--max-tokens takes 1 or more") }
     guard temperature.isFinite, temperature >= 0 else {
@@ -108,6 +113,7 @@ struct RunCommand: AsyncParsableCommand {
       temperature: temperature, topK: topK, topP: topP, seed: seed, maximumTokens: maxTokens)
     sampling.wantsLogprobs = logprobs != nil
     sampling.logprobCount = logprobs ?? 0
+    sampling.grammar = constrain ? PromptTask.grammar(of: prompt) : nil
     let (prompt, parameters) = (prompt, sampling)
     return AsyncStream { stream in
       let task = Task {
