@@ -7,6 +7,51 @@
 #endif
 
 #include "client.pb-c.h"
+void   palisade__wire__served_model__init
+                     (Palisade__Wire__ServedModel         *message)
+{
+  static const Palisade__Wire__ServedModel init_value = PALISADE__WIRE__SERVED_MODEL__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__served_model__get_packed_size
+                     (const Palisade__Wire__ServedModel *message)
+{
+  assert(message->base.descriptor == &palisade__wire__served_model__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__served_model__pack
+                     (const Palisade__Wire__ServedModel *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__served_model__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__served_model__pack_to_buffer
+                     (const Palisade__Wire__ServedModel *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__served_model__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__ServedModel *
+       palisade__wire__served_model__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__ServedModel *)
+     protobuf_c_message_unpack (&palisade__wire__served_model__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__served_model__free_unpacked
+                     (Palisade__Wire__ServedModel *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__served_model__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   palisade__wire__handling__init
                      (Palisade__Wire__Handling         *message)
 {
@@ -817,7 +862,71 @@ void   palisade__wire__server_envelope__free_unpacked
   assert(message->base.descriptor == &palisade__wire__server_envelope__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor palisade__wire__handling__field_descriptors[3] =
+static const ProtobufCFieldDescriptor palisade__wire__served_model__field_descriptors[3] =
+{
+  {
+    "fingerprint",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__ServedModel, fingerprint),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "precision",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__ServedModel, precision),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "mask_decoder",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__ServedModel, mask_decoder),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__served_model__field_indices_by_name[] = {
+  0,   /* field[0] = fingerprint */
+  2,   /* field[2] = mask_decoder */
+  1,   /* field[1] = precision */
+};
+static const ProtobufCIntRange palisade__wire__served_model__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor palisade__wire__served_model__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.ServedModel",
+  "ServedModel",
+  "Palisade__Wire__ServedModel",
+  "palisade.wire",
+  sizeof(Palisade__Wire__ServedModel),
+  3,
+  palisade__wire__served_model__field_descriptors,
+  palisade__wire__served_model__field_indices_by_name,
+  1,  palisade__wire__served_model__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__served_model__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__handling__field_descriptors[4] =
 {
   {
     "priority",
@@ -855,16 +964,29 @@ static const ProtobufCFieldDescriptor palisade__wire__handling__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "model",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Handling, model),
+    &palisade__wire__served_model__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__handling__field_indices_by_name[] = {
   2,   /* field[2] = deadline_milliseconds */
   1,   /* field[1] = job */
+  3,   /* field[3] = model */
   0,   /* field[0] = priority */
 };
 static const ProtobufCIntRange palisade__wire__handling__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor palisade__wire__handling__descriptor =
 {
@@ -874,7 +996,7 @@ const ProtobufCMessageDescriptor palisade__wire__handling__descriptor =
   "Palisade__Wire__Handling",
   "palisade.wire",
   sizeof(Palisade__Wire__Handling),
-  3,
+  4,
   palisade__wire__handling__field_descriptors,
   palisade__wire__handling__field_indices_by_name,
   1,  palisade__wire__handling__number_ranges,
@@ -2123,7 +2245,7 @@ const ProtobufCMessageDescriptor palisade__wire__service_status__descriptor =
   (ProtobufCMessageInit) palisade__wire__service_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[5] =
+static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[6] =
 {
   {
     "state",
@@ -2185,10 +2307,23 @@ static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "model",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Status, model),
+    &palisade__wire__served_model__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__status__field_indices_by_name[] = {
   4,   /* field[4] = bottleneck */
   1,   /* field[1] = message */
+  5,   /* field[5] = model */
   3,   /* field[3] = service */
   2,   /* field[2] = stages */
   0,   /* field[0] = state */
@@ -2196,7 +2331,7 @@ static const unsigned palisade__wire__status__field_indices_by_name[] = {
 static const ProtobufCIntRange palisade__wire__status__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor palisade__wire__status__descriptor =
 {
@@ -2206,7 +2341,7 @@ const ProtobufCMessageDescriptor palisade__wire__status__descriptor =
   "Palisade__Wire__Status",
   "palisade.wire",
   sizeof(Palisade__Wire__Status),
-  5,
+  6,
   palisade__wire__status__field_descriptors,
   palisade__wire__status__field_indices_by_name,
   1,  palisade__wire__status__number_ranges,

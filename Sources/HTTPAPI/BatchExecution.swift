@@ -77,14 +77,12 @@ final class BatchExecution: Sendable {
   /// - Returns: how it ended.
   /// - Throws: when the run as a whole fails; another one goes on where it ended.
   func run(_ backend: HTTPBackend, patience seconds: Int) async throws -> BatchSummary {
-    do {
-      try FileManager.default.createDirectory(
-        atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-    } catch { throw DurableFile.failure("cannot make", folder) }
+    try DurableFile.makeFolder(folder)
     var configuration = BatchRunner.Configuration(input: input, output: output)
     configuration.readsLocalFiles = false
     configuration.remoteImages = backend.images
     configuration.job = id
+    configuration.model = await backend.status().model
     configuration.patience = .seconds(seconds)
     let summary = try await BatchRunner(configuration, service: backend.service).run(
       onResult: { _, progress in update(progress) }, onTick: { update($0) })

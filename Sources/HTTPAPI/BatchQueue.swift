@@ -35,14 +35,7 @@ actor BatchQueue {
     self.logger = logger
     self.run = run
     var found: [String: BatchRecord] = [:]
-    do {
-      try FileManager.default.createDirectory(
-        atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-    } catch {
-      throw Failure(
-        code: "files_directory",
-        message: "cannot make \(folder): \(error.localizedDescription); check --files-directory")
-    }
+    try DurableFile.makeFolder(folder)
     for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
     where name.hasSuffix(".json") {
       guard let data = FileManager.default.contents(atPath: folder + "/" + name),

@@ -42,6 +42,7 @@ struct CompletionWriter: Sendable {
   let created: Int
   let wantsLogprobs: Bool
   let choicesPerPrompt: Int
+  let wantsMaskPictures: Bool
   let tokens: TokenTexts
 
   init(_ answering: Answering) {
@@ -51,6 +52,7 @@ struct CompletionWriter: Sendable {
     created = Int(Date().timeIntervalSince1970)
     choicesPerPrompt = answering.request.choicesPerPrompt
     wantsLogprobs = answering.request.wantsLogprobs
+    wantsMaskPictures = answering.request.wantsMaskPictures
     tokens = TokenTexts(tokenizer: answering.core.backend.tokenizer)
   }
 
@@ -149,7 +151,7 @@ struct CompletionWriter: Sendable {
   /// What was read from the answer, beside its text: fields of our own, as in batches.
   private func typed(_ answer: Answer) -> [String: JSONText] {
     var members = ["boxes": JSONText.array([])]
-    members.merge(answer.typedJSON(hasMaskPictures: true)) { $1 }
+    members.merge(answer.typedJSON(hasMaskPictures: wantsMaskPictures)) { $1 }
     members["token_ids"] = .array(answer.tokenIDs.map { .integer(Int($0)) })
     return members
   }

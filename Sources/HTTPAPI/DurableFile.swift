@@ -18,6 +18,20 @@ enum DurableFile {
     try move(temporary, to: path)
   }
 
+  /// Makes a folder, and those above it, that only its owner may read.
+  ///
+  /// - Throws: `files_directory` with the system's reason.
+  static func makeFolder(_ path: String) throws(Failure) {
+    do {
+      try FileManager.default.createDirectory(
+        atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    } catch {
+      throw Failure(
+        code: "files_directory",
+        message: "cannot make \(path): \(error.localizedDescription); check --files-directory")
+    }
+  }
+
   /// Writes all of `bytes`; false when the system refuses.
   static func writeAll(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
     bytes.withUnsafeBytes { bytes in

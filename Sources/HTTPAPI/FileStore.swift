@@ -44,14 +44,7 @@ actor FileStore {
   init(folder: String, limits: HTTPLimits) throws(Failure) {
     self.folder = folder
     self.limits = limits
-    do {
-      try FileManager.default.createDirectory(
-        atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-    } catch {
-      throw Failure(
-        code: "files_directory",
-        message: "cannot make \(folder): \(error.localizedDescription); check --files-directory")
-    }
+    try DurableFile.makeFolder(folder)
     lock = open(folder + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
     guard lock >= 0 else { throw DurableFile.failure("cannot open", folder + "/lock") }
     guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {

@@ -16,6 +16,8 @@ final class BatchAvailability: Sendable {
     case away
     /// It was under way, and is lost.
     case lost
+    /// Another model is there now: nothing that the run could go on with.
+    case foreign
   }
 
   /// What a failure's code says; nil when it is the request's own.
@@ -26,6 +28,7 @@ final class BatchAvailability: Sendable {
     // against no request.
     case "cluster_not_ready", "no_coordinator", "coordinator_lost", "stopped": .away
     case "worker_lost", "reply_timeout": .lost
+    case "model_changed": .foreign
     default: nil
     }
   }
@@ -97,7 +100,7 @@ final class BatchAvailability: Sendable {
       let since = state.outage?.since ?? now
       state.outage = (since, failure)
       state.isProbing = false
-      if since.duration(to: now) >= patience { state.hasGivenUp = true }
+      if kind == .foreign || since.duration(to: now) >= patience { state.hasGivenUp = true }
       guard kind != .busy else {
         state.nextProbe = nil
         return

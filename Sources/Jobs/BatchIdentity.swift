@@ -1,4 +1,5 @@
 import Foundation
+import Messaging
 
 /// What the results of a batch depend on: a journal belongs to one of these and to no other.
 ///
@@ -19,6 +20,8 @@ struct BatchIdentity: Codable, Sendable, Equatable {
   var model: String
   /// Precision of the arithmetic; empty when nobody could tell.
   var precision: String
+  /// What makes masks, which are part of the results; empty for nothing, nil when nobody could tell.
+  var maskDecoder: String?
   /// Everything else that changes answers, by the name of its option.
   var options: [String: String]
 
@@ -35,6 +38,7 @@ struct BatchIdentity: Codable, Sendable, Equatable {
       ? (try? FileDigest.chained(0, file, headByteCount: headByteCount)) ?? 0 : 0
     self.model = model?.fingerprint ?? ""
     precision = model?.precision ?? ""
+    maskDecoder = model?.maskDecoder
     self.options = options
   }
 
@@ -61,6 +65,9 @@ struct BatchIdentity: Codable, Sendable, Equatable {
     }
     if !precision.isEmpty, !earlier.precision.isEmpty, precision != earlier.precision {
       return "the precision has changed from \(earlier.precision) to \(precision)"
+    }
+    if let maskDecoder, let before = earlier.maskDecoder, maskDecoder != before {
+      return "the mask decoder has changed"
     }
     for name in Set(options.keys).union(earlier.options.keys).sorted()
     where options[name] != earlier.options[name] {

@@ -29,7 +29,8 @@ final class BatchRun {
       service: service, availability: availability, folder: folder,
       remote: configuration.remoteImages,
       handling: Handling(
-        priority: .batch, job: configuration.job ?? Self.job(configuration.output)),
+        priority: .batch, job: configuration.job ?? Self.job(configuration.output),
+        model: configuration.model),
       annotations: configuration.annotations)
   }
 
@@ -74,6 +75,9 @@ final class BatchRun {
     }
     try await commit()
     if let failure = availability.end {
+      guard failure.code != "model_changed" else {
+        throw BatchError.changed(journal: journal.path, what: "the model has changed")
+      }
       throw BatchError.unavailable(failure, seconds: Int(configuration.patience / .seconds(1)))
     }
     return try await summary()

@@ -56,14 +56,10 @@ public struct BatchRunner: Sendable {
       self.output = output
     }
 
-    /// Whether results of earlier runs are thrown away: another word for the mode `.restart`.
-    public var isOverwriting: Bool {
-      get { mode == .restart }
-      set { mode = newValue ? .restart : .goOn }
-    }
-
     var allOptions: [String: String] {
-      options.merging(["--max-tokens": String(maximumTokens)]) { $1 }
+      var options = options
+      options["--max-tokens"] = String(maximumTokens)
+      return options
     }
   }
 

@@ -88,6 +88,7 @@ struct BatchSession {
     var known = identity
     if known.model.isEmpty { known.model = state.identity.model }
     if known.precision.isEmpty { known.precision = state.identity.precision }
+    known.maskDecoder = known.maskDecoder ?? state.identity.maskDecoder
     try await journal.goOn(known)
     if !adopted.isEmpty { try await journal.commit(adopted, in: output.takeFiles()) }
     state.resultsLength = length

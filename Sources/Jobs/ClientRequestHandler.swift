@@ -3,9 +3,17 @@ import Messaging
 /// Serves what clients submit, inside the coordinator's process.
 public struct ClientRequestHandler: Sendable {
   private let service: any AnswerService
+  private let model: ModelIdentity?
 
   /// Serves with `service`.
-  public init(service: any AnswerService) { self.service = service }
+  ///
+  /// - Parameters:
+  ///   - service: answers.
+  ///   - model: what answers; requests for another model are refused. Nil when it isn't known.
+  public init(service: any AnswerService, model: ModelIdentity? = nil) {
+    self.service = service
+    self.model = model
+  }
 
   /// Answers one submission. Cancelling the task gives up the answer; the reply says so.
   ///
@@ -17,7 +25,8 @@ public struct ClientRequestHandler: Sendable {
       EncodedImage(name: "picture \(index + 1)", content: frame)
     }
     var reply: Reply
-    do {
+    do throws(Failure) {
+      try model?.check(submit.handling.model)
       let answer = try await service.answer(
         AnswerRequest(
           images: images, prompt: submit.prompt, sampling: submit.sampling,

@@ -17,7 +17,7 @@ public actor ClientService {
   public init(coordinator: Coordinator, service: any AnswerService, requestCountMaximum: Int) {
     self.coordinator = coordinator
     self.requestCountMaximum = requestCountMaximum
-    handler = ClientRequestHandler(service: service)
+    handler = ClientRequestHandler(service: service, model: coordinator.model)
   }
 
   /// Works until the coordinator ends.

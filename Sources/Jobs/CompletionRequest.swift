@@ -16,6 +16,8 @@ public struct CompletionRequest: Sendable {
   public var includesUsage: Bool
   /// Whether log-probabilities were asked for.
   public var wantsLogprobs: Bool { sampling.wantsLogprobs }
+  /// Whether masks also come as pictures.
+  public var wantsMaskPictures: Bool
   /// Tokens of an answer at most; nil where the request doesn't say.
   public var maximumTokens: Int?
   /// Seconds that the answer may take; nil where the request doesn't say.
@@ -41,6 +43,7 @@ public struct CompletionRequest: Sendable {
     choicesPerPrompt = options.choiceCount
     isStreaming = options.isStreaming
     includesUsage = options.includesUsage
+    wantsMaskPictures = options.wantsMaskPictures
     timeoutSeconds = options.timeoutSeconds
     hasSeed = options.hasSeed
     stopTexts = fields.stopTexts
@@ -192,6 +195,7 @@ struct AnswerOptions: Decodable {
   private enum Key: String, CodingKey {
     case n, stream, seed, timeout
     case streamOptions = "stream_options"
+    case maskPictures = "mask_png"
   }
   private struct StreamOptions: Decodable {
     private enum CodingKeys: String, CodingKey { case includeUsage = "include_usage" }
@@ -203,6 +207,7 @@ struct AnswerOptions: Decodable {
   let includesUsage: Bool
   let hasSeed: Bool
   let timeoutSeconds: Double?
+  let wantsMaskPictures: Bool
 
   init(from decoder: any Decoder) throws {
     let fields = try decoder.container(keyedBy: Key.self)
@@ -212,6 +217,7 @@ struct AnswerOptions: Decodable {
       try fields.decodeIfPresent(StreamOptions.self, forKey: .streamOptions)?.includeUsage ?? false
     hasSeed = try fields.contains(.seed) && !fields.decodeNil(forKey: .seed)
     timeoutSeconds = try fields.decodeIfPresent(Double.self, forKey: .timeout)
+    wantsMaskPictures = try fields.decodeIfPresent(Bool.self, forKey: .maskPictures) ?? true
     guard choiceCount >= 1 else {
       throw Failure(code: "invalid_request", message: "n must be 1 or more")
     }

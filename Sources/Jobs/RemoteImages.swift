@@ -168,11 +168,10 @@ private struct Target {
     let addresses: [SocketAddress]
     do {
       addresses = try await NIOThreadPool.singleton.runIfActive {
-        try SocketAddress.all(host: host, port: port)
+        SocketAddress.all(host: host, port: port)
       }
     } catch {
-      throw Failure(
-        code: "remote_image_failed", message: "the picture's host \(host) has no address")
+      throw Self.noAddress(host)
     }
     for address in addresses {
       guard let ip = IPAddress(address), ip.isPublic else {
@@ -182,22 +181,23 @@ private struct Target {
       }
     }
     guard let first = addresses.first?.ipAddress else {
-      throw Failure(
-        code: "remote_image_failed", message: "the picture's host \(host) has no address")
+      throw Self.noAddress(host)
     }
     return first
+  }
+
+  private static func noAddress(_ host: String) -> Failure {
+    Failure(code: "remote_image_failed", message: "the picture's host \(host) has no address")
   }
 }
 
 extension SocketAddress {
-  /// Every address that the system's resolver has for a name; blocks.
-  fileprivate static func all(host: String, port: Int) throws -> [SocketAddress] {
+  /// Every address that the system's resolver has for a name, or none; blocks.
+  fileprivate static func all(host: String, port: Int) -> [SocketAddress] {
     var hints = addrinfo()
     hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
     var list: UnsafeMutablePointer<addrinfo>?
-    guard getaddrinfo(host, String(port), &hints, &list) == 0 else {
-      throw SocketAddressError.unknown(host: host, port: port)
-    }
+    guard getaddrinfo(host, String(port), &hints, &list) == 0 else { return [] }
     defer { freeaddrinfo(list) }
     var addresses: [SocketAddress] = []
     var next = list

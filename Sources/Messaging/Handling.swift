@@ -16,11 +16,17 @@ public struct Handling: Sendable, Equatable {
   public var job: String
   /// Ends the request with `deadline_exceeded` when it has no answer so long after it was submitted.
   public var deadline: Duration?
+  /// The model that has to answer: another one refuses it with `model_changed`; nil for any.
+  public var model: ModelIdentity?
 
   /// Interactive, without a deadline, unless told otherwise.
-  public init(priority: Priority = .interactive, job: String = "", deadline: Duration? = nil) {
+  public init(
+    priority: Priority = .interactive, job: String = "", deadline: Duration? = nil,
+    model: ModelIdentity? = nil
+  ) {
     self.priority = priority
     self.job = job
     self.deadline = deadline
+    self.model = model
   }
 }

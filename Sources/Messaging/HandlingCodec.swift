@@ -15,6 +15,7 @@ extension Handling {
     palisade__wire__handling__init(&wire)
     wire.priority = Palisade__Wire__Priority(priority.rawValue)
     wire.job = arena.bytes(job)
+    if let model { wire.model = arena.place(try model.wire(in: arena)) }
     if let deadline {
       let (seconds, attoseconds) = deadline.components
       // Rounded up, so that a deadline never becomes none.
@@ -35,6 +36,7 @@ extension Handling {
     self.init(
       priority: priority, job: try WireReading.text(wire.job, "Handling.job"),
       deadline: milliseconds == 0 ? nil : .milliseconds(milliseconds))
+    if let model = wire.model { self.model = try ModelIdentity(model.pointee) }
     try validate()
   }
 }

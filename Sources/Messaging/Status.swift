@@ -126,18 +126,22 @@ public struct Status: Sendable, Equatable {
   public var service: ServiceStatus
   /// The stage that sets the pace; empty when nothing was computed lately.
   public var bottleneck: String
+  /// The model that answers; nil when it isn't known.
+  public var model: ModelIdentity?
   /// Makes a status.
   public init(
     state: String,
     message: String = "",
     stages: [StageStatus] = [],
     service: ServiceStatus = ServiceStatus(),
-    bottleneck: String = ""
+    bottleneck: String = "",
+    model: ModelIdentity? = nil
   ) {
     self.state = state
     self.message = message
     self.stages = stages
     self.service = service
     self.bottleneck = bottleneck
+    self.model = model
   }
 }

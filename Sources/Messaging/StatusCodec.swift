@@ -161,6 +161,7 @@ extension Status {
     }
     wire.service = arena.place(try service.wire(in: arena))
     wire.bottleneck = arena.string(bottleneck)
+    if let model { wire.model = arena.place(try model.wire(in: arena)) }
     return wire
   }
 
@@ -178,6 +179,7 @@ extension Status {
       service: try ServiceStatus(try WireReading.message(wire.service, "Status.service")),
       bottleneck: try WireReading.string(wire.bottleneck, "Status.bottleneck")
     )
+    if let model = wire.model { self.model = try ModelIdentity(model.pointee) }
     try validate()
   }
 }

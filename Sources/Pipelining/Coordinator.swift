@@ -26,6 +26,8 @@ public final class Coordinator: Engine {
     public var precision: Precision
     /// Every maximum.
     public var limits: Limits
+    /// What clients are told of the model; nil tells them nothing.
+    public var model: ModelIdentity?
 
     /// A configuration.
     public init(
@@ -44,6 +46,8 @@ public final class Coordinator: Engine {
   public let config: ModelConfig
   /// Where it listens, with the real port.
   public let endpoint: String
+  /// What clients are told of the model.
+  public let model: ModelIdentity?
   /// What clients send; the buffer is bounded, and a message that finds it full is answered busy.
   public let clients: AsyncStream<ClientEvent>
   /// What happens in the cluster, for logs.
@@ -52,11 +56,12 @@ public final class Coordinator: Engine {
   private let replies: Mailbox<(PeerIdentity, ServerMessage)>
 
   private init(
-    config: ModelConfig, endpoint: String, clients: AsyncStream<ClientEvent>,
-    reports: AsyncStream<CoordinatorReport>, submissions: SubmissionQueue,
-    replies: Mailbox<(PeerIdentity, ServerMessage)>
+    config: ModelConfig, model: ModelIdentity?, endpoint: String,
+    clients: AsyncStream<ClientEvent>, reports: AsyncStream<CoordinatorReport>,
+    submissions: SubmissionQueue, replies: Mailbox<(PeerIdentity, ServerMessage)>
   ) {
     self.config = config
+    self.model = model
     self.endpoint = endpoint
     self.clients = clients
     self.reports = reports
@@ -72,6 +77,7 @@ public final class Coordinator: Engine {
   ) async throws(MessagingError) -> Coordinator {
     let limits = configuration.limits
     let submissions = try SubmissionQueue(capacity: limits.mailbox)
+    submissions.telemetry.serves(configuration.model)
     let replies = try Mailbox<(PeerIdentity, ServerMessage)>(capacity: 2 * limits.mailbox)
     let (clients, clientSink) = AsyncStream<ClientEvent>.makeStream(
       bufferingPolicy: .bufferingOldest(limits.requestsWaiting))
@@ -94,8 +100,8 @@ public final class Coordinator: Engine {
       thread.start()
     }
     return Coordinator(
-      config: config, endpoint: try bound.get(), clients: clients, reports: reports,
-      submissions: submissions, replies: replies)
+      config: config, model: configuration.model, endpoint: try bound.get(), clients: clients,
+      reports: reports, submissions: submissions, replies: replies)
   }
 
   /// Answers one request through the cluster.

@@ -60,8 +60,16 @@ public struct StatusDocument: Codable, Sendable, Equatable {
     var answer: Percentiles
   }
 
+  /// Which model answers.
+  struct Model: Codable, Sendable, Equatable {
+    var fingerprint: String
+    var precision: String
+    var maskDecoder: String
+  }
+
   var state: String
   var message: String
+  var model: Model?
   var bottleneck: String
   var service: Service
   var stages: [Stage]
@@ -70,6 +78,10 @@ public struct StatusDocument: Codable, Sendable, Equatable {
   public init(_ status: Status) {
     (state, message) = (status.state, status.message)
     bottleneck = status.bottleneck
+    model = status.model.map {
+      Model(
+        fingerprint: $0.fingerprint, precision: $0.precision, maskDecoder: $0.maskDecoder)
+    }
     service = Service(status.service)
     stages = status.stages.map(Stage.init)
   }

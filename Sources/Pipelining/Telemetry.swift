@@ -50,6 +50,9 @@ public final class Telemetry: Sendable {
   /// Everything since the start, as a metrics collector wants it.
   public var totals: ServiceTotals { state.withLock { $0.totals } }
 
+  /// The model that answers, for the status; nil says nothing.
+  public func serves(_ model: ModelIdentity?) { state.withLock { $0.model = model } }
+
   // MARK: For the engine
 
   /// A request with so many pictures was submitted.

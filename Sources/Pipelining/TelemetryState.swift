@@ -19,6 +19,7 @@ extension Telemetry {
     private(set) var totals = ServiceTotals()
     private(set) var history = History()
     private(set) var base = Status(state: "starting")
+    var model: ModelIdentity?
     var measures: [Int: WorkerMeasure] = [:]
     var spans = Ring<TraceSpan>(capacity: MessageLimits.traceSpanCount)
 
@@ -121,6 +122,7 @@ extension Telemetry {
 
     func status(at now: UInt64) -> Status {
       var status = base
+      status.model = model
       var active = active
       if let since = activeSince {
         active.add(Double(now - min(now, since)), from: since, to: now)

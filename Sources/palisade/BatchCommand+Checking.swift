@@ -9,7 +9,7 @@ extension BatchCommand {
   func check() async throws {
     let configuration = try runConfiguration()
     var preparation: RequestPreparation?
-    if let model {
+    if let model = work.model {
       let folder = URL(filePath: model)
       preparation = RequestPreparation(
         config: try ModelConfig(directory: folder.path(percentEncoded: false)),
@@ -30,7 +30,7 @@ extension BatchCommand {
     Terminal.note(
       "validate: \(progress.succeeded) of \(progress.lineCount) requests are good"
         + (progress.failed > 0 ? "; \(progress.failed) are not: \(kinds)" : "")
-        + (model == nil ? " (tokens were not counted: give --model DIR)" : ""))
+        + (work.model == nil ? " (tokens were not counted: give --model DIR)" : ""))
     if progress.failed > 0 { throw ExitCode(2) }
   }
 }

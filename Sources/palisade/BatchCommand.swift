@@ -61,27 +61,15 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
   var restart = false
   @Flag(help: "Check all lines and pictures (with --model: tokens too), and run nothing.")
   var validateOnly = false
-  @Option(help: "The model's folder, to work in this process.")
-  var model: String?
-  @Option(help: "Where a coordinator listens, to work on its cluster.")
-  var coordinator: String?
-  @Option(help: "A cluster file, to work on the cluster of its coordinator.")
-  var cluster: String?
-  @Option(help: "Seconds to wait for a cluster that isn't ready yet.")
-  var wait: Int = 60
+  @OptionGroup var work: ServiceOptions
   @Option(help: "Seconds to wait for a cluster that is away in the middle of the batch.")
   var patience: Int = 600
-  @Option(help: "Requests under way at once.")
-  var window: Int = JobLimits.defaultWindow
-  @Option(help: "Tokens of an answer at most, where the line doesn't say.")
-  var maxTokens: Int = 256
   @Option(help: "A host that pictures may be fetched from; may be given more than once.")
   var allowImageHost: [String] = []
   @Option(help: "Write the pictures with the answers drawn on them to this folder.")
   var annotate: String?
   @Flag(help: "Print picture, prompt and answer as a table in the end.")
   var table = false
-  @OptionGroup var local: LocalOptions
 
   /// Whether only failed requests are to run.
   var isRetry: Bool { words.first == "retry" }
@@ -90,24 +78,11 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
 
   func validate() throws {
     try validateInput()
-    let services = [model, coordinator, cluster].compactMap { $0 }.count
-    guard services == 1 || (validateOnly && services == 0) else {
+    guard work.count == 1 || (validateOnly && work.count == 0) else {
       throw ValidationError("give one of --model DIR, --coordinator ENDPOINT and --cluster FILE")
     }
-    guard model != nil || local.isEmpty else {
-      throw ValidationError(
-        "--stages, --threads, --precision and --mask-decoder go with --model; a cluster has its own "
-          + "from `serve`")
-    }
-    guard (1...JobLimits.maximumWindow).contains(window) else {
-      throw ValidationError("--window takes 1 to \(JobLimits.maximumWindow)")
-    }
-    guard (0...86400).contains(wait) else { throw ValidationError("--wait takes 0 to 86400") }
     guard (0...86400 * 30).contains(patience) else {
       throw ValidationError("--patience takes 0 to 2592000 (30 days)")
-    }
-    guard (1...MessageLimits.tokenCount).contains(maxTokens) else {
-      throw ValidationError("--max-tokens takes 1 to \(MessageLimits.tokenCount)")
     }
   }
 
@@ -141,10 +116,10 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
   }
 
   func run() async throws {
-    let work = Task { try await validateOnly ? check() : answerAll() }
+    let task = Task { try await validateOnly ? check() : answerAll() }
     // What is under way is given up; lines that are written stay, whole.
-    Interruption.install { _ in work.cancel() }
-    try await work.value
+    Interruption.install { _ in task.cancel() }
+    try await task.value
   }
 
   /// The run as the options say it. With --images this writes the file of requests.
@@ -161,17 +136,13 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
     var configuration = BatchRunner.Configuration(input: requests, output: output)
     configuration.mode = restart ? .restart : isRetry ? .retry : .goOn
     configuration.isOrdered = ordered
-    configuration.window = window
-    configuration.maximumTokens = maxTokens
+    configuration.window = work.window
+    configuration.maximumTokens = work.maxTokens
     configuration.patience = .seconds(patience)
     if !allowImageHost.isEmpty {
       configuration.remoteImages = RemoteImages(hosts: try RemoteImageHosts(allowImageHost))
     }
-    // Masks are part of the results.
-    configuration.options["--mask-decoder"] = local.maskDecoder
-    if let model {
-      configuration.model = try LocalModel.identity(directory: model, precision: local.precision)
-    }
+    configuration.model = try work.localModel()
     return configuration
   }
 
@@ -179,13 +150,15 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
     var configuration = try runConfiguration()
     try await BatchRunner(configuration, service: NoService()).check()
     configuration.annotations = try annotate.map { try AnnotationFolder(path: $0) }
-    let (service, watch) = try await service(&configuration)
+    let answering = try await work.start()
+    let watch = answering.watch
     defer { watch?.stop() }
+    configuration.model = answering.model
     var rows = AnswerTable()
     var display = ProgressDisplay(watch: watch)
     let summary: BatchSummary
     do {
-      summary = try await BatchRunner(configuration, service: service).run(
+      summary = try await BatchRunner(configuration, service: answering.service).run(
         onResult: { result, progress in
           if table { rows.add(result) }
           display.show(progress)
@@ -199,25 +172,6 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
     BatchReport(summary: summary, output: configuration.output, watch: watch).show()
     if summary.isInterrupted { throw ExitCode(130) }
     if summary.exitCode != 0 { throw ExitCode(summary.exitCode) }
-  }
-
-  /// What answers, and for a cluster what tells how it is.
-  private func service(
-    _ configuration: inout BatchRunner.Configuration
-  ) async throws -> (any AnswerService, ClusterWatch?) {
-    if let model {
-      return (
-        try await LocalModel.service(
-          directory: model, stages: local.stages ?? 1, threads: local.threads,
-          precision: local.precision, maskDecoder: local.maskDecoder), nil
-      )
-    }
-    let endpoint =
-      try coordinator ?? cluster.map { try ClusterFile(path: $0).coordinator }
-      ?? ServeCommand.defaultEndpoint
-    try await ClusterReadiness.wait(endpoint, seconds: wait)
-    let service = try RemoteAnswerService(endpoint: endpoint)
-    return (service, ClusterWatch(service))
   }
 }
 

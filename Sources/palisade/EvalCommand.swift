@@ -46,44 +46,22 @@ struct EvalCommand: AsyncParsableCommand, Sendable {
   var saveAnswers: String?
   @Option(help: "Write the report as JSON to this file.")
   var output: String?
-  @Option(help: "The model's folder, to work in this process.")
-  var model: String?
-  @Option(help: "Where a coordinator listens, to work on its cluster.")
-  var coordinator: String?
-  @Option(help: "A cluster file, to work on the cluster of its coordinator.")
-  var cluster: String?
-  @Option(help: "Seconds to wait for a cluster that isn't ready yet.")
-  var wait: Int = 60
-  @Option(help: "Requests under way at once.")
-  var window: Int = JobLimits.defaultWindow
-  @Option(help: "Tokens of an answer at most, where the line doesn't say.")
-  var maxTokens: Int = 256
-  @OptionGroup var local: LocalOptions
+  @OptionGroup var work: ServiceOptions
 
   func validate() throws {
-    guard [answers, model, coordinator, cluster].compactMap({ $0 }).count == 1 else {
+    guard work.count + (answers == nil ? 0 : 1) == 1 else {
       throw ValidationError(
         "give one of --answers FILE, --model DIR, --coordinator ENDPOINT and --cluster FILE")
     }
     guard answers == nil || saveAnswers == nil else {
       throw ValidationError("--save-answers keeps what is asked for now; --answers asks nothing")
     }
-    guard model != nil || local.isEmpty else {
-      throw ValidationError("--stages, --threads, --precision and --mask-decoder go with --model")
-    }
-    guard (1...JobLimits.maximumWindow).contains(window) else {
-      throw ValidationError("--window takes 1 to \(JobLimits.maximumWindow)")
-    }
-    guard (0...86400).contains(wait) else { throw ValidationError("--wait takes 0 to 86400") }
-    guard (1...MessageLimits.tokenCount).contains(maxTokens) else {
-      throw ValidationError("--max-tokens takes 1 to \(MessageLimits.tokenCount)")
-    }
   }
 
   func run() async throws {
-    let work = Task { try await scoreAll() }
-    Interruption.install { _ in work.cancel() }
-    try await work.value
+    let task = Task { try await scoreAll() }
+    Interruption.install { _ in task.cancel() }
+    try await task.value
   }
 
   private func scoreAll() async throws {
@@ -108,15 +86,14 @@ struct EvalCommand: AsyncParsableCommand, Sendable {
   /// Answers the requests as `palisade batch` does.
   private func ask(answers: String) async throws {
     var configuration = BatchRunner.Configuration(input: references, output: answers)
-    configuration.window = window
-    configuration.maximumTokens = maxTokens
-    // Masks are part of the answers: kept ones go on with the same decoder only.
-    configuration.options["--mask-decoder"] = local.maskDecoder
-    if let model {
-      configuration.model = try LocalModel.identity(directory: model, precision: local.precision)
-    }
-    let runner = BatchRunner(configuration, service: try await service())
-    var display = ProgressDisplay(watch: nil, name: "eval")
+    configuration.window = work.window
+    configuration.maximumTokens = work.maxTokens
+    let answering = try await work.start()
+    defer { answering.watch?.stop() }
+    // Kept answers go on with the same model only.
+    configuration.model = answering.model
+    let runner = BatchRunner(configuration, service: answering.service)
+    var display = ProgressDisplay(watch: answering.watch, name: "eval")
     let summary: BatchSummary
     do {
       summary = try await runner.run(
@@ -130,19 +107,6 @@ struct EvalCommand: AsyncParsableCommand, Sendable {
       Terminal.note("eval: interrupted; nothing was scored")
       throw ExitCode(130)
     }
-  }
-
-  private func service() async throws -> any AnswerService {
-    if let model {
-      return try await LocalModel.service(
-        directory: model, stages: local.stages ?? 1, threads: local.threads,
-        precision: local.precision, maskDecoder: local.maskDecoder)
-    }
-    let endpoint =
-      try coordinator ?? cluster.map { try ClusterFile(path: $0).coordinator }
-      ?? ServeCommand.defaultEndpoint
-    try await ClusterReadiness.wait(endpoint, seconds: wait)
-    return try RemoteAnswerService(endpoint: endpoint)
   }
 
   private func show(_ report: EvaluationReport) throws {

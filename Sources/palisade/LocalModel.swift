@@ -1,6 +1,7 @@
 import Checkpoints
 import Foundation
 import Jobs
+import Messaging
 import PaliGemma
 import Pipelining
 import Tensors
@@ -54,15 +55,22 @@ enum LocalModel {
     let checkpoint = try Checkpoint(directory: modelDirectory)
     return try await LocalEngine.start(
       config: config, checkpoint: checkpoint, plan: plan,
-      precision: try precision ?? checkpoint.storedPrecision() ?? .f32)
+      precision: try Self.precision(precision, of: checkpoint))
   }
 
-  /// What a journal remembers of the model: its files and the precision it answers in, which is the one
-  /// asked for, else the one it was stored in.
-  static func identity(directory: String, precision: Precision?) throws -> ModelIdentity {
+  /// The precision asked for, else the one that the checkpoint is stored in, else f32.
+  static func precision(_ asked: Precision?, of checkpoint: Checkpoint) throws -> Precision {
+    try asked ?? checkpoint.storedPrecision() ?? .f32
+  }
+
+  /// What a journal remembers of the model: its files, the precision it answers in, and what makes its
+  /// masks.
+  static func identity(
+    directory: String, precision: Precision?, maskDecoder: String?
+  ) throws -> ModelIdentity {
     try checkFolder(directory)
-    let stored = try Checkpoint(directory: directory).storedPrecision()
+    let precision = try Self.precision(precision, of: try Checkpoint(directory: directory))
     return try ModelIdentity(
-      directory: directory, precision: (precision ?? stored ?? .f32).rawValue)
+      directory: directory, precision: precision.rawValue, maskDecoder: maskDecoder)
   }
 }

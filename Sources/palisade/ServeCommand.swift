@@ -86,12 +86,14 @@ struct ServeCommand: AsyncParsableCommand {
     let limits = Limits()
     // Before anything starts: a key file that others may read, say.
     let configuration = try http.configuration()
-    let coordinator = try await Coordinator.start(
-      Coordinator.Configuration(
-        endpoint: endpoint ?? file?.coordinator ?? Self.defaultEndpoint,
-        template: try template(file, config: config), modelDirectory: absolute,
-        precision: try precision ?? file?.precision ?? checkpoint.storedPrecision() ?? .f32,
-        limits: limits), config: config)
+    var cluster = Coordinator.Configuration(
+      endpoint: endpoint ?? file?.coordinator ?? Self.defaultEndpoint,
+      template: try template(file, config: config), modelDirectory: absolute,
+      precision: try LocalModel.precision(precision ?? file?.precision, of: checkpoint),
+      limits: limits)
+    cluster.model = try LocalModel.identity(
+      directory: absolute, precision: cluster.precision, maskDecoder: maskDecoder)
+    let coordinator = try await Coordinator.start(cluster, config: config)
     if let endpointFile {
       // Written whole or not at all: somebody may be watching for it.
       do {
@@ -143,6 +145,9 @@ struct ServeCommand: AsyncParsableCommand {
     let decoder = try maskDecoder.map { try MaskDecoder(path: $0) }
     let (engine, tokenizer) = try await LocalModel.load(
       directory: directory, stages: 1, threads: threads, precision: precision)
+    engine.telemetry.serves(
+      try LocalModel.identity(
+        directory: directory, precision: precision, maskDecoder: maskDecoder))
     let server = try http.server(
       configuration,
       service: EngineAnswerService(

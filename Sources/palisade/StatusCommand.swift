@@ -43,6 +43,9 @@ struct StatusText {
   /// Requests, rates and latencies.
   var service: [String] {
     let service = status.service
+    let model = status.model.map {
+      ["  model \(Self.plain($0.fingerprint)) in \(Self.plain($0.precision))"]
+    }
     let counts =
       "  requests: \(service.inFlight) in flight, \(service.waiting) waiting, "
       + "\(Readable.count(Int(clamping: service.succeeded))) answered, "
@@ -51,8 +54,8 @@ struct StatusText {
     let rates =
       "  last seconds: \(Readable.fixed(service.imagesPerSecond, places: 1)) images/s, "
       + "\(Readable.fixed(service.tokensPerSecond, places: 1)) tokens/s"
-    guard service.answer.count > 0 else { return [counts, rates] }
-    return [
+    guard service.answer.count > 0 else { return (model ?? []) + [counts, rates] }
+    return (model ?? []) + [
       counts, rates,
       "  last minute: answer \(Self.latency(service.answer)), "
         + "first token \(Self.latency(service.firstToken))",
@@ -150,14 +153,17 @@ enum ClusterReadiness {
 
   /// Waits until the cluster is ready.
   ///
+  /// - Returns: its state.
   /// - Throws: when it isn't within `seconds`, with what is missing.
-  static func wait(_ endpoint: String, seconds: Int) async throws {
+  @discardableResult
+  static func wait(_ endpoint: String, seconds: Int) async throws -> Status {
     let status = try await status(endpoint, seconds: seconds)
     guard status.state == ClusterState.Phase.ready.rawValue else {
       throw CommandFailure(
         "the cluster at \(endpoint) is not ready: \(text(status)); start what is missing with "
           + "`palisade worker --coordinator \(endpoint)`, or wait longer with --wait SECONDS")
     }
+    return status
   }
 
   private static func text(_ status: Status) -> String { "\(status.state), \(status.message)" }

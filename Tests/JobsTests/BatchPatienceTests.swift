@@ -66,6 +66,24 @@ import Testing
     #expect(Set(ids).count == 50 && ids.count == 50)
   }
 
+  @Test("Another model in the middle of it ends the run without burning a line")
+  func foreign() async throws {
+    let folder = try TemporaryFolder()
+    var configuration = try configuration(folder, count: 50, patience: .seconds(60))
+    configuration.model = ModelIdentity(fingerprint: "one", precision: "f32")
+    let service = FakeService(failure: { request, call in
+      let handler = ModelIdentity(fingerprint: call > 10 ? "two" : "one", precision: "f32")
+      do throws(Failure) { try handler.check(request.handling.model) } catch { return error }
+      return nil
+    })
+    await #expect(
+      throws: BatchError.changed(
+        journal: folder.path("out.jsonl.journal"), what: "the model has changed")
+    ) { _ = try await BatchRunner(configuration, service: service).run() }
+    #expect(try folder.objects("out.jsonl").count == 10)
+    #expect(!FileManager.default.fileExists(atPath: folder.path("out.errors.jsonl")))
+  }
+
   @Test("A request that kills its worker each time fails in the end, and takes no other with it")
   func poison() async throws {
     let folder = try TemporaryFolder()

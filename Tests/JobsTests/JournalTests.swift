@@ -41,6 +41,7 @@ import Testing
     }
     await expectRefusal("model") { $0.model?.fingerprint = "other" }
     await expectRefusal("precision") { $0.model?.precision = "int8" }
+    await expectRefusal("mask decoder") { $0.model?.maskDecoder = "v" }
     await expectRefusal("--max-tokens") { $0.maximumTokens = 9 }
     await expectRefusal("--constrain") { $0.options["--constrain"] = "yes" }
     // Who can't tell the model may go on; the journal keeps what it knew.

@@ -156,7 +156,8 @@ private final class FakeCoordinator: Sendable {
     async let one = failure { try await service.answer(request("a")) }
     async let two = failure { try await service.status() }
     #expect(await [one?.code, two?.code] == ["no_coordinator", "no_coordinator"])
-    #expect(start.duration(to: .now) < .seconds(3))
+    // Far less than the time that a reply may take, however busy this machine is.
+    #expect(start.duration(to: .now) < .seconds(60))
     #expect(await failure { try await service.answer(request("b")) }?.code == "no_coordinator")
     // When somebody comes after all, the client works.
     let coordinator = FakeCoordinator(endpoint, FakeCoordinator.echo)
@@ -182,7 +183,8 @@ private final class FakeCoordinator: Sendable {
     _ = try await service.answer(request("hello"))
     let start = ContinuousClock.now
     #expect(await failure { try await service.answer(request("hush")) }?.code == "coordinator_lost")
-    #expect(start.duration(to: .now) < .seconds(3))
+    // Far less than the time that a reply may take, however busy this machine is.
+    #expect(start.duration(to: .now) < .seconds(60))
     try await coordinator.stop()
   }
 

@@ -85,8 +85,13 @@ extension Seeded {
       message: text(),
       stages: list(0...4) { $0.stageStatus() },
       service: service,
-      bottleneck: name()
+      bottleneck: name(),
+      model: flag() ? model() : nil
     )
+  }
+
+  mutating func model() -> ModelIdentity {
+    ModelIdentity(fingerprint: name(), precision: name(), maskDecoder: name())
   }
 
   mutating func trace() -> Trace {

@@ -241,7 +241,8 @@ extension Seeded {
           handling: Handling(
             priority: Handling.Priority.allCases.randomElement(using: &self) ?? .batch,
             job: text(),
-            deadline: flag() ? .milliseconds(int(1...1_000_000)) : nil
+            deadline: flag() ? .milliseconds(int(1...1_000_000)) : nil,
+            model: flag() ? model() : nil
           ),
           stopTexts: list(0...4) { $0.text() }
         )

@@ -17,6 +17,7 @@ PROTOBUF_C__BEGIN_DECLS
 #include "control.pb-c.h"
 #include "microbatch.pb-c.h"
 
+typedef struct Palisade__Wire__ServedModel Palisade__Wire__ServedModel;
 typedef struct Palisade__Wire__Handling Palisade__Wire__Handling;
 typedef struct Palisade__Wire__Submit Palisade__Wire__Submit;
 typedef struct Palisade__Wire__ImageSize Palisade__Wire__ImageSize;
@@ -48,6 +49,30 @@ typedef enum _Palisade__Wire__Priority {
 /* --- messages --- */
 
 /*
+ * Which model answers: a journal goes on with the same one only.
+ */
+struct  Palisade__Wire__ServedModel
+{
+  ProtobufCMessage base;
+  /*
+   * Names the weights, the numbers and the tokenizer.
+   */
+  char *fingerprint;
+  /*
+   * Of the arithmetic, such as f32.
+   */
+  char *precision;
+  /*
+   * Names the weights that make masks of <seg> tokens; empty for none.
+   */
+  char *mask_decoder;
+};
+#define PALISADE__WIRE__SERVED_MODEL__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__served_model__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+
+
+/*
  * How a request is treated, beside its answer.
  */
 struct  Palisade__Wire__Handling
@@ -59,10 +84,14 @@ struct  Palisade__Wire__Handling
    * 0 for none.
    */
   uint64_t deadline_milliseconds;
+  /*
+   * Refused with model_changed when another one answers; absent for any.
+   */
+  Palisade__Wire__ServedModel *model;
 };
 #define PALISADE__WIRE__HANDLING__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__handling__descriptor) \
-    , PALISADE__WIRE__PRIORITY__PRIORITY_INTERACTIVE, {0,NULL}, 0 }
+    , PALISADE__WIRE__PRIORITY__PRIORITY_INTERACTIVE, {0,NULL}, 0, NULL }
 
 
 /*
@@ -298,10 +327,14 @@ struct  Palisade__Wire__Status
    * The stage that sets the pace; empty when nothing was computed lately.
    */
   char *bottleneck;
+  /*
+   * Absent when it isn't known.
+   */
+  Palisade__Wire__ServedModel *model;
 };
 #define PALISADE__WIRE__STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__status__descriptor) \
-    , (char *)protobuf_c_empty_string, {0,NULL}, 0,NULL, NULL, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, {0,NULL}, 0,NULL, NULL, (char *)protobuf_c_empty_string, NULL }
 
 
 struct  Palisade__Wire__TraceTrack
@@ -385,6 +418,25 @@ struct  Palisade__Wire__ServerEnvelope
     , 0, PALISADE__WIRE__SERVER_ENVELOPE__BODY__NOT_SET, {0} }
 
 
+/* Palisade__Wire__ServedModel methods */
+void   palisade__wire__served_model__init
+                     (Palisade__Wire__ServedModel         *message);
+size_t palisade__wire__served_model__get_packed_size
+                     (const Palisade__Wire__ServedModel   *message);
+size_t palisade__wire__served_model__pack
+                     (const Palisade__Wire__ServedModel   *message,
+                      uint8_t             *out);
+size_t palisade__wire__served_model__pack_to_buffer
+                     (const Palisade__Wire__ServedModel   *message,
+                      ProtobufCBuffer     *buffer);
+Palisade__Wire__ServedModel *
+       palisade__wire__served_model__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   palisade__wire__served_model__free_unpacked
+                     (Palisade__Wire__ServedModel *message,
+                      ProtobufCAllocator *allocator);
 /* Palisade__Wire__Handling methods */
 void   palisade__wire__handling__init
                      (Palisade__Wire__Handling         *message);
@@ -729,6 +781,9 @@ void   palisade__wire__server_envelope__free_unpacked
                       ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
+typedef void (*Palisade__Wire__ServedModel_Closure)
+                 (const Palisade__Wire__ServedModel *message,
+                  void *closure_data);
 typedef void (*Palisade__Wire__Handling_Closure)
                  (const Palisade__Wire__Handling *message,
                   void *closure_data);
@@ -790,6 +845,7 @@ typedef void (*Palisade__Wire__ServerEnvelope_Closure)
 /* --- descriptors --- */
 
 extern const ProtobufCEnumDescriptor    palisade__wire__priority__descriptor;
+extern const ProtobufCMessageDescriptor palisade__wire__served_model__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__handling__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__submit__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__image_size__descriptor;
