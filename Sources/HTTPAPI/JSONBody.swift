@@ -3,9 +3,12 @@ import Hummingbird
 import Jobs
 import Messaging
 import NIOCore
+import Pipelining
 
 /// JSON that clients send.
 enum JSONBody {
+  private static let alarms = Alarms()
+
   /// Reads a body, within the limits of size and time.
   ///
   /// - Throws: 413, 408, 400.
@@ -13,19 +16,24 @@ enum JSONBody {
     _ type: Value.Type, _ request: Request, limits: HTTPLimits
   ) async throws -> Value {
     let body = request.body
-    let buffer = try await withThrowingTaskGroup(of: ByteBuffer?.self) { group in
-      group.addTask { try await body.collect(upTo: limits.bodyByteCount) }
-      group.addTask {
-        try await Task.sleep(for: .seconds(limits.bodySeconds))
-        return nil
+    let work = Task { try await body.collect(upTo: limits.bodyByteCount) }
+    let alarm = alarms.call(after: .seconds(limits.bodySeconds)) {
+      work.cancel()
+    }
+    defer { alarms.cancel(alarm) }
+    let buffer: ByteBuffer
+    do {
+      buffer = try await withTaskCancellationHandler {
+        try await work.value
+      } onCancel: {
+        work.cancel()
       }
-      defer { group.cancelAll() }
-      guard let first = try await group.next(), let buffer = first else {
-        throw APIError(
-          .requestTimeout, code: "body_timeout",
-          message: "the body did not arrive within \(limits.bodySeconds) s")
-      }
-      return buffer
+    } catch {
+      // Nobody else cancels the reading while this goes on.
+      guard work.isCancelled, !Task.isCancelled else { throw error }
+      throw APIError(
+        .requestTimeout, code: "body_timeout",
+        message: "the body did not arrive within \(limits.bodySeconds) s")
     }
     return try decode(type, Data(buffer.readableBytesView))
   }

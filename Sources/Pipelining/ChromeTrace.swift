@@ -126,7 +126,8 @@ public enum ChromeTrace {
           Event(
             name: "micro-batch", ph: index == 0 ? "s" : isLast ? "f" : "t", cat: "flow",
             pid: hop.stage + 1, tid: hop.worker + 1, ts: microseconds(time),
-            id: name(of: sequence), bp: index == 0 ? nil : "e"))
+            // Perfetto reads ids as hexadecimal numbers, and drops arrows with any other.
+            id: String(sequence, radix: 16), bp: index == 0 ? nil : "e"))
       }
     }
     return events

@@ -69,7 +69,7 @@ public struct StatusDocument: Codable, Sendable, Equatable {
 
   var state: String
   var message: String
-  var model: Model?
+  var serving: Model?
   var bottleneck: String
   var service: Service
   var stages: [Stage]
@@ -78,7 +78,7 @@ public struct StatusDocument: Codable, Sendable, Equatable {
   public init(_ status: Status) {
     (state, message) = (status.state, status.message)
     bottleneck = status.bottleneck
-    model = status.model.map {
+    serving = status.model.map {
       Model(
         fingerprint: $0.fingerprint, precision: $0.precision, maskDecoder: $0.maskDecoder)
     }

@@ -23,6 +23,7 @@ final class SubmissionQueue: Sendable {
   let telemetry = Telemetry()
   private let nextID = Atomic<UInt64>(1)
   private let callers = Mutex<[UInt64: Caller]>([:])
+  private let alarms = Alarms()
   private let end = Mutex<Failure?>(nil)
   /// Beside the bounded mailbox, because these must not be refused; one per caller at most.
   private let cancelled = Mutex<[UInt64]>([])
@@ -47,9 +48,8 @@ final class SubmissionQueue: Sendable {
   ) async throws(Failure) -> Completion {
     let id = nextID.wrappingAdd(1, ordering: .relaxed).oldValue
     let alarm = request.handling.deadline.map { deadline in
-      Task {
-        guard (try? await Task.sleep(for: deadline)) != nil else { return }
-        giveUp(id, Failure.deadlineExceeded(deadline))
+      alarms.call(after: deadline) { [weak self] in
+        self?.giveUp(id, Failure.deadlineExceeded(deadline))
       }
     }
     let result = await withTaskCancellationHandler {
@@ -73,7 +73,7 @@ final class SubmissionQueue: Sendable {
     } onCancel: {
       giveUp(id, .cancelled)
     }
-    alarm?.cancel()
+    if let alarm { alarms.cancel(alarm) }
     return try result.get()
   }
 

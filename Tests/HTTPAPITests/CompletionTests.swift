@@ -2,6 +2,7 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import HummingbirdTesting
+import Imaging
 import Jobs
 import Messaging
 import Testing
@@ -61,6 +62,22 @@ import Testing
       #expect(events.allSatisfy { text($0, "object") == "chat.completion.chunk" })
     }
     #expect(try await eventually { bench.server.core.gate.current == RequestGate.Load() })
+  }
+
+  @Test func masksComeAsPicturesUnlessNotWanted() async throws {
+    let bench = try Bench()
+    try await bench.test { client in
+      for (wants, more) in [(true, [:]), (true, ["mask_png": true]), (false, ["mask_png": false])] {
+        let (status, body, _) = try await client.post(
+          "/v1/chat/completions", chat("segment cat", more))
+        #expect(status == 200)
+        #expect((at(body, "choices.0.masks.0.size") as? [Int]) == [10, 20])
+        #expect(text(body, "choices.0.masks.0.counts")?.isEmpty == false)
+        let png = text(body, "choices.0.masks.0.png").flatMap { Data(base64Encoded: $0) }
+        #expect((png != nil) == wants)
+        if let png { #expect(try Picture.decode(Array(png)).rgb.first == 255) }
+      }
+    }
   }
 
   @Test func choicesHaveSeedsOfTheirOwn() async throws {

@@ -79,13 +79,21 @@ final class FakeService: AnswerService {
       }
       onDelta?(AnswerDelta(text: decoder.push(token.tokenID), tokens: [token]))
     }
+    let isSegment = request.prompt.hasPrefix("segment")
+    let segments = isSegment ? [UInt8](0..<16) : []
+    let mask =
+      isSegment
+      ? (try? RunLengthMask(counts: [0, 10, 190], width: 20, height: 10))?.cocoString ?? "" : ""
     let rest = decoder.finish()
     if !rest.isEmpty { onDelta?(AnswerDelta(text: rest, tokens: [])) }
     return Answer(
       text: tokenizer.decode(ids), tokenIDs: ids, finish: .stop, promptTokens: 70,
       completionTokens: ids.count + 1,
       imageSizes: request.images.map { _ in ImageSize(width: 20, height: 10) },
-      boxes: [Box(label: "cat", x1: 1.005, y1: 2, x2: 3.14159, y2: 4)],
+      // A mask of the picture's first column.
+      boxes: [
+        Box(label: "cat", x1: 1.005, y1: 2, x2: 3.14159, y2: 4, segments: segments, mask: mask)
+      ],
       logprobs: request.sampling.wantsLogprobs ? tokens : [])
   }
 }

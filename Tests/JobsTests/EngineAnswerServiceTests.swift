@@ -132,6 +132,19 @@ import Tokenization
     #expect(busy.tag == 9 && busy.isBusy)
     #expect(
       try await reply(.success(completion([5], .length)), images: 0).failure?.code == "no_image")
+    let other = ModelIdentity(fingerprint: "m", precision: "int8")
+    let served = ModelIdentity(fingerprint: "m", precision: "f32")
+    for (wanted, code) in [(nil, nil), (served, nil), (other, "model_changed")] {
+      let handler = ClientRequestHandler(
+        service: EngineAnswerService(
+          engine: FakeEngine(config: config, .success(completion([5], .length))),
+          tokenizer: tokenizer), model: served)
+      let submit = Submit(
+        tag: 9, prompt: "x", images: [Frame(bytes: try png())],
+        sampling: Sampling(maximumTokens: 4), handling: Handling(model: wanted))
+      let reply = await handler.reply(to: submit)
+      #expect(reply.failure?.code == code && !reply.isBusy)
+    }
     let huge = try await reply(.success(completion(Array(repeating: 300, count: 70_000), .length)))
     #expect(huge.failure?.code == "reply_too_large")
   }

@@ -121,9 +121,9 @@ import Testing
     #expect(arguments["rows"] == ChromeTrace.Argument.count(40))
     #expect(arguments["requests"] == ChromeTrace.Argument.count(2))
     // One arrow per micro-batch: a start, steps, an end, each inside its slice.
-    for id in ["p1", "d1"] {
+    for id in ["1", "8000000000000001"] {
       let flow = file.traceEvents.filter { $0.id == id }
-      #expect(flow.map(\.ph) == (id == "p1" ? ["s", "t", "f"] : ["s", "f"]))
+      #expect(flow.map(\.ph) == (id == "1" ? ["s", "t", "f"] : ["s", "f"]))
       for step in flow {
         let inside = slices.contains {
           $0.pid == step.pid && $0.tid == step.tid && ($0.ts ?? 0) <= (step.ts ?? -1)

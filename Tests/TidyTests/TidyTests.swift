@@ -26,7 +26,8 @@ import Testing
     ],
     "palisade": [
       "Tensors", "Checkpoints", "Imaging", "Tokenization", "PaliGemma", "Messaging", "Pipelining",
-      "Jobs", "HTTPAPI", "ArgumentParser", "Logging", "Yams",
+      "Jobs", "HTTPAPI", "ArgumentParser", "AsyncHTTPClient", "Logging", "NIOCore",
+      "NIOHTTP1", "Yams",
     ],
   ]
   /// Packages of others; only targets that name them above may import them.

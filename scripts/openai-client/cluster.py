@@ -12,7 +12,8 @@ KEY = "sk-palisade-test-0123456789"
 
 
 class Cluster:
-    def __init__(self, palisade, demo):
+    def __init__(self, palisade, demo, *options):
+        self.options = options
         self.palisade = palisade
         self.model = str(pathlib.Path(demo) / "model")
         self.folder = tempfile.TemporaryDirectory(prefix="palisade-openai-")
@@ -31,7 +32,7 @@ class Cluster:
             "--endpoint", "tcp://127.0.0.1:*", "--endpoint-file", str(self.path / "endpoint"),
             "--http", "127.0.0.1:0", "--http-file", str(self.path / "url"),
             "--api-key-file", str(self.path / "keys"),
-            "--files-directory", str(self.path / "files"))
+            "--files-directory", str(self.path / "files"), *self.options)
         endpoint = self.wait_for("endpoint")
         self.url = self.wait_for("url")
         for index in range(3):

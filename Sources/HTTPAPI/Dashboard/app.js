@@ -12,7 +12,9 @@ let isAsking = false;
 export async function ask(path, options = {}) {
   const headers = { ...options.headers };
   if (key) headers.Authorization = `Bearer ${key}`;
-  const response = await fetch(path, { ...options, headers });
+  // A key that was typed counts alone: not the one that the browser signed in with.
+  const credentials = key ? "omit" : "same-origin";
+  const response = await fetch(path, { ...options, headers, credentials });
   if (response.status === 401) askForKey();
   return response;
 }

@@ -37,6 +37,7 @@ export function startTrying(ask) {
 
 function showTask() {
   const wanted = texts[find("task").value];
+  find("form-label").hidden = !hasForm(find("task").value);
   find("text-label").hidden = !wanted;
   if (!wanted) return;
   find("text-name").textContent = wanted[0];
@@ -84,6 +85,9 @@ async function question(ask) {
   if (needsText) content.push({ type: "text", text });
   const body = { messages: [{ role: "user", content }], max_tokens: 128 };
   if (task) body.task = task;
+  // Masks are drawn from their run lengths.
+  body.mask_png = false;
+  if (hasForm(task) && find("constrain").checked) body.constrain = true;
   say("asking …");
   const start = performance.now();
   const response = await ask("/v1/chat/completions", {
@@ -114,6 +118,9 @@ function show(answer, milliseconds) {
     found.length ? element("ul", {}, ...found) : "",
     shown === raw ? "" : element("code", {}, raw));
 }
+
+/** Whether answers to a task have a form that the server can keep them to. */
+function hasForm(task) { return task === "detect" || task === "segment"; }
 
 function colourOf(label, names) { return colours[Math.max(0, names.indexOf(label)) % colours.length]; }
 
