@@ -109,9 +109,10 @@ struct BenchServiceCommand: AsyncParsableCommand {
         filePath: pictures[line % pictures.count].path(percentEncoded: false)
       ).absoluteURL.path(percentEncoded: false)
       let object = ["custom_id": "line-\(line)", "image": picture, "prompt": "count circles"]
-      text += String(
-        decoding: try JSONSerialization.data(withJSONObject: object, options: .sortedKeys),
-        as: UTF8.self) + "\n"
+      text +=
+        String(
+          decoding: try JSONSerialization.data(withJSONObject: object, options: .sortedKeys),
+          as: UTF8.self) + "\n"
     }
     try text.write(to: input, atomically: true, encoding: .utf8)
     text = ""
