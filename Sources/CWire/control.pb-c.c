@@ -1679,7 +1679,7 @@ const ProtobufCMessageDescriptor palisade__wire__welcome__descriptor =
   (ProtobufCMessageInit) palisade__wire__welcome__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__worker_address__field_descriptors[2] =
+static const ProtobufCFieldDescriptor palisade__wire__worker_address__field_descriptors[3] =
 {
   {
     "worker",
@@ -1705,15 +1705,28 @@ static const ProtobufCFieldDescriptor palisade__wire__worker_address__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "public_key",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__WorkerAddress, public_key),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__worker_address__field_indices_by_name[] = {
   1,   /* field[1] = endpoint */
+  2,   /* field[2] = public_key */
   0,   /* field[0] = worker */
 };
 static const ProtobufCIntRange palisade__wire__worker_address__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor palisade__wire__worker_address__descriptor =
 {
@@ -1723,7 +1736,7 @@ const ProtobufCMessageDescriptor palisade__wire__worker_address__descriptor =
   "Palisade__Wire__WorkerAddress",
   "palisade.wire",
   sizeof(Palisade__Wire__WorkerAddress),
-  2,
+  3,
   palisade__wire__worker_address__field_descriptors,
   palisade__wire__worker_address__field_indices_by_name,
   1,  palisade__wire__worker_address__number_ranges,

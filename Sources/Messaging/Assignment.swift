@@ -20,10 +20,13 @@ public struct WorkerAddress: Sendable, Equatable {
   public var worker: Int
   /// Its data endpoint.
   public var endpoint: String
+  /// The key by which others know its data endpoint; empty without keys.
+  public var publicKey: String
   /// Makes an address.
-  public init(worker: Int, endpoint: String) {
+  public init(worker: Int, endpoint: String, publicKey: String = "") {
     self.worker = worker
     self.endpoint = endpoint
+    self.publicKey = publicKey
   }
 }
 

@@ -31,21 +31,28 @@ extension Welcome {
 }
 
 extension WorkerAddress {
-  func wire(in arena: WireArena) throws(MessagingError) -> WireWorkerAddress {
+  private func validate() throws(MessagingError) {
     try Bounds.name(endpoint, "WorkerAddress.endpoint")
+    if !publicKey.isEmpty { try CurveKeyPair.check(publicKey, named: "worker's key") }
+  }
+
+  func wire(in arena: WireArena) throws(MessagingError) -> WireWorkerAddress {
+    try validate()
     var wire = WireWorkerAddress()
     palisade__wire__worker_address__init(&wire)
     wire.worker = try Bounds.wire32(worker, "WorkerAddress.worker")
     wire.endpoint = arena.string(endpoint)
+    wire.public_key = arena.string(publicKey)
     return wire
   }
 
   init(_ wire: WireWorkerAddress) throws(MessagingError) {
     self.init(
       worker: Int(wire.worker),
-      endpoint: try WireReading.string(wire.endpoint, "WorkerAddress.endpoint")
+      endpoint: try WireReading.string(wire.endpoint, "WorkerAddress.endpoint"),
+      publicKey: try WireReading.string(wire.public_key, "WorkerAddress.publicKey")
     )
-    try Bounds.name(endpoint, "WorkerAddress.endpoint")
+    try validate()
   }
 }
 

@@ -40,6 +40,8 @@ public struct Register: Sendable, Equatable {
   public var memoryBytes: Int
   /// Version of the program.
   public var softwareVersion: String
+  /// The key that the worker proved to have; no part of the message, and set by whoever receives it.
+  public var publicKey = ""
   /// Makes the introduction.
   public init(
     name: String,

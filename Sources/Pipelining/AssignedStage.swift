@@ -49,10 +49,12 @@ final class AssignedStage {
     let embedding =
       assign.stage == plan.embeddingStage ? [] : assign.stages[plan.embeddingStage].workers
     let highWaterMark = limits.messagesInFlight(stageCount: plan.stages.count)
-    links = try StageLinks(next + embedding, in: context, highWaterMark: highWaterMark)
+    links = try StageLinks(
+      next + embedding, in: context, highWaterMark: highWaterMark, configuration.links)
     var options = SocketOptions()
     options.sendHighWaterMark = limits.mailbox
-    results = try Socket(.push, in: context, options: options)
+    results = try Socket(
+      .push, in: context, options: configuration.links.toCoordinator(options))
     try results.connect(assign.resultsEndpoint)
     embeddingWorker = embedding.first?.worker
     sendMilliseconds = limits.sendMilliseconds

@@ -171,7 +171,9 @@ public struct ClusterState {
   }
 
   private func address(_ index: Int) -> WorkerAddress {
-    WorkerAddress(worker: index, endpoint: workers[index]?.register.dataEndpoint ?? "")
+    let register = workers[index]?.register
+    return WorkerAddress(
+      worker: index, endpoint: register?.dataEndpoint ?? "", publicKey: register?.publicKey ?? "")
   }
 
   private mutating func beginWhenLoaded(now: Int) -> [Effect] {
@@ -295,6 +297,8 @@ public enum CoordinatorReport: Sendable, Equatable {
   case assigned(epoch: UInt64, stages: [String])
   /// A token has gone through all stages.
   case ready(epoch: UInt64)
+  /// What the gatekeeper of its endpoints did.
+  case gate(GateReport)
   /// A message that could not be read was dropped.
   case dropped(String)
 }

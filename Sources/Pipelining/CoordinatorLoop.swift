@@ -8,6 +8,8 @@ final class CoordinatorLoop {
   /// Where it listens, with the real port.
   let endpoint: String
   private let context: Context
+  private let links: Links
+  private let gate: Gatekeeper
   private let router: Socket
   private let results: Socket
   private var state: ClusterState
@@ -44,13 +46,15 @@ final class CoordinatorLoop {
     self.clients = clients
     self.reports = reports
     context = try Context()
+    links = configuration.links
+    gate = try links.gatekeeper(in: context) { reports.yield(.gate($0)) }
     var options = SocketOptions()
     options.sendHighWaterMark = limits.mailbox
     options.receiveHighWaterMark = limits.mailbox
-    router = try Socket(.router, in: context, options: options)
+    router = try Socket(.router, in: context, options: links.listening(at: .control, options))
     try router.bind(configuration.endpoint)
     endpoint = try router.lastEndpoint()
-    results = try Socket(.pull, in: context, options: options)
+    results = try Socket(.pull, in: context, options: links.listening(at: .results, options))
     try results.bind(Endpoints.beside(endpoint, suffix: "results"))
     let setup = ClusterSetup(
       template: configuration.template, modelDirectory: configuration.modelDirectory,
@@ -145,11 +149,19 @@ final class CoordinatorLoop {
   private func receiveControl() {
     for _ in 0..<limits.mailbox {
       do throws(MessagingError) {
-        guard let (peer, frames) = try router.receiveFromPeer() else { return }
+        guard let (peer, delivery) = try router.takeFromPeer() else { return }
+        // Before a byte of the message is looked at: may its sender say such things?
+        let sender = gate.sender(delivery.senderKey, at: .control)
         if Endpoints.isClient(peer) {
-          try receiveClient(ClientMessage.decode(frames), from: peer)
+          guard sender.mayBe(.client) else { continue }
+          try receiveClient(ClientMessage.decode(delivery.frames), from: peer)
         } else {
-          let message = try ControlMessage.decode(frames)
+          guard sender.mayBe(.worker) else { continue }
+          var message = try ControlMessage.decode(delivery.frames)
+          if case .register(var register) = message {
+            register.publicKey = delivery.senderKey ?? ""
+            message = .register(register)
+          }
           if case .heartbeat(let heartbeat) = message, let worker = state.worker(peer) {
             // What a new plan's first heartbeat tells is dropped until the plan itself was told.
             if state.epoch != publishedEpoch { publish() }
@@ -217,7 +229,8 @@ final class CoordinatorLoop {
 
   private func begin(_ plan: PipelinePlan, epoch: UInt64, firstStage: [WorkerAddress]) {
     do throws(MessagingError) {
-      way = try FirstStages(firstStage, in: context, limits: limits, stageCount: plan.stages.count)
+      way = try FirstStages(
+        firstStage, in: context, limits: limits, stageCount: plan.stages.count, links)
     } catch {
       let failure = Failure(code: "worker_lost", message: "\(error)")
       apply(state.handle(.probed(epoch: epoch, failure), now: now))
@@ -255,8 +268,9 @@ final class CoordinatorLoop {
   private func receiveResults() {
     for _ in 0..<limits.mailbox {
       do throws(MessagingError) {
-        guard let frames = try results.receive() else { return }
-        let batch = try TokenBatch.decode(frames)
+        guard let delivery = try results.take() else { return }
+        guard gate.sender(delivery.senderKey, at: .results).mayBe(.worker) else { continue }
+        let batch = try TokenBatch.decode(delivery.frames)
         submissions.telemetry.received(batch)
         if let events = scheduler?.receive(batch) { deliver(events) }
       } catch { reports.yield(.dropped("a result: \(error)")) }

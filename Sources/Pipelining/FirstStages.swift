@@ -7,10 +7,12 @@ struct FirstStages: ~Copyable {
   private var outbox: [MicroBatch] = []
 
   init(
-    _ workers: [WorkerAddress], in context: Context, limits: Limits, stageCount: Int
+    _ workers: [WorkerAddress], in context: Context, limits: Limits, stageCount: Int,
+    _ protection: Links
   ) throws(MessagingError) {
     links = try StageLinks(
-      workers, in: context, highWaterMark: limits.messagesInFlight(stageCount: stageCount))
+      workers, in: context, highWaterMark: limits.messagesInFlight(stageCount: stageCount),
+      protection)
   }
 
   /// Whether something waits for a replica to take it.

@@ -9,16 +9,18 @@ struct StageLinks: ~Copyable {
   }
   private let links: [Int: Link]
 
-  /// Connects to each of `workers`.
+  /// Connects to each of `workers`, protected as `protection` says.
   init(
-    _ workers: [WorkerAddress], in context: Context, highWaterMark: Int
+    _ workers: [WorkerAddress], in context: Context, highWaterMark: Int, _ protection: Links
   ) throws(MessagingError) {
     var links: [Int: Link] = [:]
     var options = SocketOptions()
     options.sendHighWaterMark = highWaterMark
     options.lingerMilliseconds = 0
     for worker in workers where links[worker.worker] == nil {
-      let socket = try Socket(.push, in: context, options: options)
+      let socket = try Socket(
+        .push, in: context,
+        options: protection.toWorker(options, publicKey: worker.publicKey))
       try socket.connect(worker.endpoint)
       links[worker.worker] = Link(socket)
     }

@@ -9,9 +9,11 @@ import Tensors
 public final class Worker {
   private let configuration: WorkerConfiguration
   private let context: Context
+  private let gate: Gatekeeper
   private let data: Socket
   private let control: WorkerControl
   private let report: (WorkerReport) -> Void
+  private let gateReports: Mailbox<GateReport>
   private var stage: AssignedStage?
 
   /// Binds the data endpoint and starts the line to the coordinator.
@@ -28,7 +30,11 @@ public final class Worker {
     context = try Context()
     var options = SocketOptions()
     options.receiveHighWaterMark = configuration.limits.messagesInFlight(stageCount: 64)
-    data = try Socket(.pull, in: context, options: options)
+    let gateReports = try Mailbox<GateReport>(capacity: configuration.limits.mailbox)
+    gate = try configuration.links.gatekeeper(in: context) { _ = gateReports.post($0) }
+    self.gateReports = gateReports
+    data = try Socket(
+      .pull, in: context, options: configuration.links.listening(at: .data, options))
     try data.bind(configuration.dataEndpoint)
     let endpoint = try data.lastEndpoint()
     report(.listening(endpoint: endpoint))
@@ -38,7 +44,7 @@ public final class Worker {
         name: configuration.name, host: ProcessInfo.processInfo.hostName, dataEndpoint: endpoint,
         instructionSet: Kernels.instructionSet, threads: configuration.threadCount,
         memoryBytes: Int(clamping: ProcessInfo.processInfo.physicalMemory),
-        softwareVersion: configuration.softwareVersion), in: context)
+        softwareVersion: configuration.softwareVersion), in: context, gate: gate)
   }
 
   /// A handle that ends `run` from another thread.
@@ -75,6 +81,7 @@ public final class Worker {
 
   /// Takes what the coordinator ordered; false when told to end.
   private func takeOrders() throws(Failure) -> Bool {
+    for gateReport in gateReports.takeAll() { report(.gate(gateReport)) }
     for event in control.inbox.takeAll() {
       switch event {
       case .stop: return false
@@ -136,7 +143,10 @@ public final class Worker {
     // Bounded by the scheduler's admission; the number here only keeps orders from waiting.
     for _ in 0..<configuration.limits.requestsInFlight {
       do throws(MessagingError) {
-        guard let frames = try data.receive() else { return }
+        guard let delivery = try data.take() else { return }
+        let (frames, sender) = (delivery.frames, gate.sender(delivery.senderKey, at: .data))
+        // Before a byte of it is looked at: nobody of this plan.
+        guard sender.mayBe(.worker) || sender.mayBe(.coordinator) else { continue }
         let bytes = frames.reduce(0) { $0 + $1.byteCount }
         control.activity.withLock { $0.counters.receivedBytes += UInt64(bytes) }
         stage?.executor.receive(try StageMessage.decode(frames))

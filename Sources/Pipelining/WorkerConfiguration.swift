@@ -1,4 +1,5 @@
 import Foundation
+import Messaging
 
 /// What a worker needs to know before it meets its coordinator.
 public struct WorkerConfiguration: Sendable {
@@ -14,6 +15,8 @@ public struct WorkerConfiguration: Sendable {
   public var threadCount: Int
   /// How long to wait for a coordinator that isn't there.
   public var patienceMilliseconds: Int
+  /// How its sockets are protected.
+  public var links = Links.local
   /// Every maximum.
   public var limits: Limits
   /// The program's version, told to the coordinator.
@@ -48,6 +51,8 @@ public enum WorkerReport: Sendable, Equatable {
   case ready(stage: Int, blocks: Range<Int>, weightBytes: Int, milliseconds: Int)
   /// The plan ended; it waits for another.
   case reset
+  /// What the gatekeeper of its data endpoint did.
+  case gate(GateReport)
   /// A message was dropped, or a stage could not be loaded.
   case trouble(String)
   /// The coordinator said to end.

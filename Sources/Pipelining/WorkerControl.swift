@@ -26,12 +26,15 @@ final class WorkerControl: Sendable {
   let activity = Mutex(Activity())
   private let registration: Register
   private let configuration: WorkerConfiguration
+  private let gate: Gatekeeper
   private let isStopping = Atomic(false)
 
   init(
-    _ configuration: WorkerConfiguration, registration: Register, in context: Context
+    _ configuration: WorkerConfiguration, registration: Register, in context: Context,
+    gate: Gatekeeper
   ) throws(MessagingError) {
     self.configuration = configuration
+    self.gate = gate
     self.registration = registration
     inbox = try Mailbox(capacity: configuration.limits.mailbox)
     outbox = try Mailbox(capacity: configuration.limits.mailbox)
@@ -62,7 +65,8 @@ final class WorkerControl: Sendable {
     options.identity = Endpoints.workerIdentity()
     options.isImmediate = false  // registration waits in the queue until the coordinator is there
     options.lingerMilliseconds = 500
-    let socket = try Socket(.dealer, in: context, options: options)
+    let socket = try Socket(
+      .dealer, in: context, options: configuration.links.toCoordinator(options))
     try socket.connect(configuration.coordinatorEndpoint)
     try socket.send(ControlMessage.register(registration).encode())
     var poller = Poller()
@@ -81,6 +85,10 @@ final class WorkerControl: Sendable {
             sent: reply.echoNanoseconds, coordinator: reply.coordinatorNanoseconds,
             received: Clock.nanoseconds)
           continue
+        }
+        // At once, while the main thread computes or loads: neighbours connect meanwhile.
+        if case .assign(let assign) = message {
+          try gate.admit(workers: assign.stages.flatMap(\.workers).map(\.publicKey))
         }
         post(.order(message))
       }

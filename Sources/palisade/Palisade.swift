@@ -19,6 +19,6 @@ struct Palisade: AsyncParsableCommand {
     subcommands: [
       RunCommand.self, BatchCommand.self, EvalCommand.self, ServeCommand.self, WorkerCommand.self,
       StatusCommand.self, TopCommand.self, TraceCommand.self, CheckpointCommand.self,
-      DoctorCommand.self, BenchCommand.self,
+      DoctorCommand.self, BenchCommand.self, KeysCommand.self,
     ])
 }

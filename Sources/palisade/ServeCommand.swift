@@ -41,6 +41,7 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: "Threads for the arithmetic with --workers 0 (default: all cores).")
   var threads: Int?
   @OptionGroup var http: HTTPOptions
+  @OptionGroup var link: LinkOptions
 
   static let defaultEndpoint = "tcp://127.0.0.1:7400"
 
@@ -50,8 +51,10 @@ struct ServeCommand: AsyncParsableCommand {
     }
     if workers == "0" {
       guard http.http != nil else { throw ValidationError("--workers 0 needs --http ADDRESS") }
-      guard endpoint == nil, endpointFile == nil, cluster == nil else {
-        throw ValidationError("--workers 0 has no cluster; leave --endpoint and --cluster out")
+      guard endpoint == nil, endpointFile == nil, cluster == nil, link.keys == nil, link.key == nil
+      else {
+        throw ValidationError(
+          "--workers 0 has no cluster; leave --endpoint, --cluster and --keys out")
       }
     }
     if let threads, !(1...64).contains(threads) || workers != "0" {
@@ -85,12 +88,13 @@ struct ServeCommand: AsyncParsableCommand {
     }
     let limits = Limits()
     // Before anything starts: a key file that others may read, say.
-    let configuration = try http.configuration()
+    let configuration = try http.configuration(insecure: link.insecure)
     var cluster = Coordinator.Configuration(
       endpoint: endpoint ?? file?.coordinator ?? Self.defaultEndpoint,
       template: try template(file, config: config), modelDirectory: absolute,
       precision: try LocalModel.precision(precision ?? file?.precision, of: checkpoint),
       limits: limits)
+    cluster.links = try link.links(.coordinator)
     cluster.model = try LocalModel.identity(
       directory: absolute, precision: cluster.precision, maskDecoder: maskDecoder)
     let coordinator = try await Coordinator.start(cluster, config: config)
@@ -141,7 +145,7 @@ struct ServeCommand: AsyncParsableCommand {
 
   /// Serves the whole model in this process.
   private func serveAlone(_ directory: String, _ stopped: AsyncStream<Int32>) async throws {
-    let configuration = try http.configuration()
+    let configuration = try http.configuration(insecure: link.insecure)
     let decoder = try maskDecoder.map { try MaskDecoder(path: $0) }
     let (engine, tokenizer) = try await LocalModel.load(
       directory: directory, stages: 1, threads: threads, precision: precision)
@@ -196,6 +200,7 @@ struct ServeCommand: AsyncParsableCommand {
     case .assigned(let epoch, let stages):
       "plan \(epoch):" + stages.map { "\n  " + $0 }.joined()
     case .ready(let epoch): "ready (plan \(epoch)): a token has gone through all stages"
+    case .gate(let report): LinkOptions.text(report)
     case .dropped(let what): "dropped \(what)"
     }
   }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Messaging
 import Pipelining
 import Tensors
 
@@ -28,6 +29,7 @@ struct WorkerCommand: ParsableCommand {
   var visionCache: Int = Limits().visionCacheByteCount >> 20
   @Option(help: "Seconds to wait for a coordinator that isn't there yet.")
   var wait: Int = 60
+  @OptionGroup var link: LinkOptions
 
   func validate() throws {
     guard (1...64).contains(threads) else { throw ValidationError("--threads takes 1 to 64") }
@@ -44,6 +46,7 @@ struct WorkerCommand: ParsableCommand {
     var configuration = WorkerConfiguration(
       coordinatorEndpoint: coordinator, dataEndpoint: data, name: name, modelDirectory: model,
       threadCount: threads, patienceMilliseconds: wait * 1000, softwareVersion: Palisade.version)
+    configuration.links = try link.links(.worker)
     configuration.limits.visionCacheByteCount = visionCache << 20
     let worker = try Worker(configuration) { Terminal.note("worker \(name): \(Self.text($0))") }
     stop.set(worker.stopHandle)
@@ -57,6 +60,7 @@ struct WorkerCommand: ParsableCommand {
     case .ready(let stage, let blocks, let bytes, let milliseconds):
       "ready: stage \(stage), blocks \(blocks.lowerBound)–\(blocks.upperBound - 1), "
         + "\(bytes / 1_000_000) MB of weights in \(milliseconds) ms"
+    case .gate(let report): LinkOptions.text(report)
     case .reset: "the plan has ended; waiting for another"
     case .trouble(let text): text
     case .told(let reason): "told to end: \(reason)"

@@ -204,10 +204,14 @@ struct  Palisade__Wire__WorkerAddress
   ProtobufCMessage base;
   uint32_t worker;
   char *endpoint;
+  /*
+   * CURVE, in Z85, as the coordinator has seen it proved; empty without.
+   */
+  char *public_key;
 };
 #define PALISADE__WIRE__WORKER_ADDRESS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__worker_address__descriptor) \
-    , 0, (char *)protobuf_c_empty_string }
+    , 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
 struct  Palisade__Wire__StageAssignment
