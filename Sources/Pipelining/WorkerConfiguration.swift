@@ -12,7 +12,7 @@ public struct WorkerConfiguration: Sendable {
   public var modelDirectory: String?
   /// Threads of the kernels.
   public var threadCount: Int
-  /// How long to wait for a coordinator that isn't there.
+  /// How long to wait for a coordinator that isn't there, or not any more.
   public var patienceMilliseconds: Int
   /// Every maximum.
   public var limits: Limits
@@ -48,6 +48,10 @@ public enum WorkerReport: Sendable, Equatable {
   case ready(stage: Int, blocks: Range<Int>, weightBytes: Int, milliseconds: Int)
   /// The plan ended; it waits for another.
   case reset
+  /// The coordinator is silent; the worker keeps what it holds and waits.
+  case away(milliseconds: Int)
+  /// The coordinator is heard again.
+  case back
   /// A message was dropped, or a stage could not be loaded.
   case trouble(String)
   /// The coordinator said to end.
