@@ -106,6 +106,8 @@ extension Assign {
       1...MessageLimits.segmentCount,
       "Assign.maximumMicroBatches"
     )
+    try Bounds.count(
+      keptRequests.count, atMost: MessageLimits.requestCount, "Assign.keptRequests")
   }
 
   func wire(in arena: WireArena) throws(MessagingError) -> WireAssign {
@@ -125,6 +127,8 @@ extension Assign {
       "Assign.maximumMicroBatches"
     )
     wire.fingerprint = arena.string(fingerprint)
+    wire.kept_epoch = keptEpoch
+    (wire.n_kept_requests, wire.kept_requests) = arena.list(keptRequests)
     return wire
   }
 
@@ -143,7 +147,14 @@ extension Assign {
       ),
       resultsEndpoint: try WireReading.string(wire.results_endpoint, "Assign.resultsEndpoint"),
       maximumMicroBatches: Int(wire.maximum_micro_batches),
-      fingerprint: try WireReading.string(wire.fingerprint, "Assign.fingerprint")
+      fingerprint: try WireReading.string(wire.fingerprint, "Assign.fingerprint"),
+      keptEpoch: wire.kept_epoch,
+      keptRequests: try WireReading.list(
+        wire.kept_requests,
+        wire.n_kept_requests,
+        atMost: MessageLimits.requestCount,
+        "Assign.keptRequests"
+      )
     )
     try validate()
   }

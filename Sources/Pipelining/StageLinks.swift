@@ -41,4 +41,9 @@ struct StageLinks: ~Copyable {
     try link.socket.send(frames, wait: wait)
     return frames.reduce(0) { $0 + $1.byteCount }
   }
+
+  /// Tells all workers that the way to them is open; one that takes nothing now does without.
+  func pulse(_ pulse: Pulse) {
+    for index in links.keys { _ = try? send(.pulse(pulse), to: index, wait: .never) }
+  }
 }

@@ -13,7 +13,7 @@ public struct WorkerConfiguration: Sendable {
   public var modelDirectory: String?
   /// Threads of the kernels.
   public var threadCount: Int
-  /// How long to wait for a coordinator that isn't there.
+  /// How long to wait for a coordinator that isn't there, or not any more.
   public var patienceMilliseconds: Int
   /// How its sockets are protected.
   public var links = Links.local
@@ -53,6 +53,10 @@ public enum WorkerReport: Sendable, Equatable {
   case reset
   /// What the gatekeeper of its data endpoint did.
   case gate(GateReport)
+  /// The coordinator is silent; the worker keeps what it holds and waits.
+  case away(milliseconds: Int)
+  /// The coordinator is heard again.
+  case back
   /// A message was dropped, or a stage could not be loaded.
   case trouble(String)
   /// The coordinator said to end.

@@ -201,6 +201,10 @@ struct ServeCommand: AsyncParsableCommand {
       "plan \(epoch):" + stages.map { "\n  " + $0 }.joined()
     case .ready(let epoch): "ready (plan \(epoch)): a token has gone through all stages"
     case .gate(let report): LinkOptions.text(report)
+    case .workerSlow(let name, let how):
+      "worker \(name) is slow: \(how); start another to take its place"
+    case .stalled(let milliseconds):
+      "nothing moved for \(milliseconds) ms: a message was lost; the plan begins anew"
     case .dropped(let what): "dropped \(what)"
     }
   }

@@ -27,7 +27,7 @@ struct WorkerCommand: ParsableCommand {
   var threads: Int = ProcessInfo.processInfo.activeProcessorCount
   @Option(help: "Megabytes for rows of pictures seen before, in a stage with the vision tower.")
   var visionCache: Int = Limits().visionCacheByteCount >> 20
-  @Option(help: "Seconds to wait for a coordinator that isn't there yet.")
+  @Option(help: "Seconds to wait for a coordinator that isn't there yet, or not any more.")
   var wait: Int = 60
   @OptionGroup var link: LinkOptions
 
@@ -62,6 +62,9 @@ struct WorkerCommand: ParsableCommand {
         + "\(bytes / 1_000_000) MB of weights in \(milliseconds) ms"
     case .gate(let report): LinkOptions.text(report)
     case .reset: "the plan has ended; waiting for another"
+    case .away(let milliseconds):
+      "the coordinator has said nothing for \(milliseconds) ms; waiting for it with the weights kept"
+    case .back: "the coordinator is heard again"
     case .trouble(let text): text
     case .told(let reason): "told to end: \(reason)"
     }
