@@ -136,7 +136,9 @@ let package = Package(
       ], swiftSettings: swift),
     .testTarget(
       name: "PalisadeTests",
-      dependencies: ["Tensors", "palisade", .product(name: "GRDB", package: "GRDB.swift")],
+      dependencies: [
+        "Messaging", "Tensors", "palisade", .product(name: "GRDB", package: "GRDB.swift"),
+      ],
       swiftSettings: swift),
     .testTarget(
       name: "PipeliningTests",

@@ -5,6 +5,8 @@ import Synchronization
 public enum GateReport: Sendable, Equatable {
   /// Somebody was turned away at a door; told once a minute for each address.
   case refused(door: String, address: String, reason: String)
+  /// A peer sends more than it may, or what it may not, and is not listened to for a while.
+  case muted(peer: String, reason: String)
   /// The list of those who are let in has changed.
   case listRead(count: Int)
   /// The list can't be read any more; the last one that could goes on.

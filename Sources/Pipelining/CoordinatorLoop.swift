@@ -10,6 +10,8 @@ final class CoordinatorLoop {
   private let context: Context
   private let links: Links
   private let gate: Gatekeeper
+  private var watch: DoorWatch
+  private var memory: ClientMemory
   private let router: Socket
   private let results: Socket
   private var state: CoordinatorState
@@ -39,6 +41,8 @@ final class CoordinatorLoop {
     context = try Context()
     links = configuration.links
     gate = try links.gatekeeper(in: context) { reports.yield(.gate($0)) }
+    watch = DoorWatch(gate) { reports.yield(.gate($0)) }
+    memory = ClientMemory(limits)
     var options = SocketOptions()
     options.sendHighWaterMark = limits.mailbox
     options.receiveHighWaterMark = limits.mailbox
@@ -100,6 +104,7 @@ final class CoordinatorLoop {
 
   private func sendReplies() {
     for (peer, message) in replies.takeAll() {
+      if case .reply(let reply) = message { memory.release(reply.tag, of: peer) }
       do throws(MessagingError) {
         try router.send(message.encode(), to: peer)
       } catch {
@@ -115,27 +120,35 @@ final class CoordinatorLoop {
     for _ in 0..<limits.mailbox {
       do throws(MessagingError) {
         guard let (peer, delivery) = try router.takeFromPeer() else { return }
-        // Before a byte of the message is looked at: may its sender say such things?
-        let sender = gate.sender(delivery.senderKey, at: .control)
-        if Endpoints.isClient(peer) {
-          guard sender.mayBe(.client) else { continue }
-          try receiveClient(ClientMessage.decode(delivery.frames), from: peer)
-        } else {
-          guard sender.mayBe(.worker) else { continue }
-          var message = try ControlMessage.decode(delivery.frames)
-          if case .register(var register) = message {
-            register.publicKey = delivery.senderKey ?? ""
-            message = .register(register)
-          }
-          if case .heartbeat(let heartbeat) = message, let worker = state.cluster.worker(peer) {
-            // What a new plan's first heartbeat tells is dropped until the plan itself was told.
-            if state.cluster.epoch != publishedEpoch { publish() }
-            submissions.telemetry.heard(heartbeat, from: worker)
-          }
-          apply(.control(peer, message))
+        guard let sender = watch.sender(of: delivery, from: peer, now: now) else { continue }
+        do throws(MessagingError) { try receive(delivery, from: peer, sender) } catch {
+          reports.yield(.dropped("a message: \(error)"))
+          watch.refuse(peer, now: now)
         }
       } catch { reports.yield(.dropped("a message: \(error)")) }
     }
+  }
+
+  private func receive(
+    _ delivery: Delivery, from peer: PeerIdentity, _ sender: Sender
+  ) throws(MessagingError) {
+    let isClient = Endpoints.isClient(peer)
+    // Before a byte of the message is read: may its sender say such things?
+    guard sender.mayBe(isClient ? .client : .worker) else {
+      return watch.refuse(peer, now: now)
+    }
+    if isClient { return try receiveClient(ClientMessage.decode(delivery.frames), from: peer) }
+    var message = try ControlMessage.decode(delivery.frames)
+    if case .register(var register) = message {
+      register.publicKey = delivery.senderKey ?? ""
+      message = .register(register)
+    }
+    if case .heartbeat(let heartbeat) = message, let worker = state.cluster.worker(peer) {
+      // What a new plan's first heartbeat tells is dropped until the plan itself was told.
+      if state.cluster.epoch != publishedEpoch { publish() }
+      submissions.telemetry.heard(heartbeat, from: worker)
+    }
+    apply(.control(peer, message))
   }
 
   private func receiveClient(
@@ -149,10 +162,14 @@ final class CoordinatorLoop {
     } else if case .trace(let spanCount) = message {
       let trace = submissions.telemetry.trace(spanCount: spanCount)
       try router.send(ServerMessage.trace(trace).encode(), to: peer)
-    } else if case .dropped = clients.yield(.message(message, from: peer)),
-      case .submit(let submit) = message
-    {
+    } else if case .submit(let submit) = message {
+      if memory.take(submit, from: peer) {
+        guard case .dropped = clients.yield(.message(message, from: peer)) else { return }
+        memory.release(submit.tag, of: peer)
+      }
       try router.send(ServerMessage.reply(Reply(tag: submit.tag, isBusy: true)).encode(), to: peer)
+    } else {
+      clients.yield(.message(message, from: peer))
     }
   }
 

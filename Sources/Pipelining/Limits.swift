@@ -63,6 +63,12 @@ public struct Limits: Sendable, Equatable {
   public var gainShare = 0.8
   /// Clients whose silence is watched.
   public var clients = 4096
+  /// Requests that one client may have unanswered: twice the largest `palisade batch --window`.
+  public var clientRequests = 1024
+  /// Bytes of pictures that one client may have unanswered: two of the largest messages.
+  public var clientByteCount = 1 << 30
+  /// Bytes of pictures that all clients may have unanswered.
+  public var clientsByteCount = 4 << 30
   /// How long a client may say nothing before its requests are given up: ten of its pings.
   public var clientSilenceMilliseconds = 10_000
   /// How long a worker waits for a neighbour that doesn't take its messages.

@@ -46,7 +46,9 @@ struct LinkOptions: ParsableArguments {
   static func text(_ report: GateReport) -> String {
     switch report {
     case .refused(let door, let address, let reason):
-      "turned \(address) away at the \(door) door: \(reason)"
+      "turned \(StatusText.plain(address)) away at the \(door) door: \(reason)"
+    case .muted(let peer, let reason):
+      "does not listen to \(StatusText.plain(peer)) for a while: it sent \(reason)"
     case .listRead(let count): "the list of keys has changed: \(count) are let in"
     case .listUnreadable(let reason):
       "the list of keys can't be read, the last one stays: \(reason)"

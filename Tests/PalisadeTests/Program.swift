@@ -96,17 +96,19 @@ struct ProcessCluster {
 
   /// Starts them and waits until a token has gone through all stages.
   static func start(
-    vision: Int, shards: Int, transport: String = "tcp", serveOptions: [String] = []
+    vision: Int, shards: Int, transport: String = "tcp", serveOptions: [String] = [],
+    keys: String? = nil
   ) async throws -> ProcessCluster {
     let folder = try Program.temporaryFolder()
     let file = folder.appending(path: "endpoint").path()
     let endpoint =
       transport == "tcp" ? "tcp://127.0.0.1:*" : "ipc://" + folder.appending(path: "c").path()
+    let shown = keys.map { ["--keys", $0] } ?? []
     let coordinator = try Program.start(
       [
         "serve", "--model", Program.model, "--workers", "\(vision)+\(shards)", "--endpoint",
         endpoint, "--endpoint-file", file,
-      ] + serveOptions)
+      ] + serveOptions + shown)
     var real = ""
     for _ in 0..<1000 where real.isEmpty {
       real =
@@ -116,11 +118,11 @@ struct ProcessCluster {
     }
     try #require(!real.isEmpty, "serve said: \(coordinator.errors)")
     let workers = try (0..<vision + shards).map { index in
-      try Program.start([
-        "worker", "--coordinator", real, "--name", "w\(index)", "--threads", "1",
-      ])
+      try Program.start(
+        ["worker", "--coordinator", real, "--name", "w\(index)", "--threads", "1"] + shown)
     }
-    let status = try await Program.run(["status", "--coordinator", real, "--wait", "120"])
+    let status = try await Program.run(
+      ["status", "--coordinator", real, "--wait", "120"] + shown)
     try #require(status.status == 0, "status said: \(status.output) \(status.errors)")
     return ProcessCluster(endpoint: real, coordinator: coordinator, workers: workers)
   }
