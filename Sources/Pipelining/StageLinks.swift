@@ -20,7 +20,9 @@ struct StageLinks: ~Copyable {
     for worker in workers where links[worker.worker] == nil {
       let socket = try Socket(
         .push, in: context,
-        options: protection.toWorker(options, publicKey: worker.publicKey))
+        options: worker.worker == WorkerAddress.coordinator
+          ? protection.toCoordinator(options)
+          : protection.toWorker(options, publicKey: worker.publicKey))
       try socket.connect(worker.endpoint)
       links[worker.worker] = Link(socket)
     }

@@ -126,7 +126,7 @@ final class WorkerControl: Sendable {
         line.lastBeat = now
         // A full queue means a silent coordinator, which the check above finds.
         try? socket.send(ControlMessage.heartbeat(heartbeat(line.clock)).encode())
-        links.pulse(activity.withLock { ($0.epoch, $0.pulse) }, in: context)
+        links.pulse(activity.withLock { ($0.epoch, $0.pulse) }, in: context, configuration.links)
       }
       _ = try poller.wait(.milliseconds(max(1, min(interval, interval - (now - line.lastBeat)))))
     }
@@ -235,7 +235,8 @@ private struct PulseLinks {
 
   /// Sends a pulse to everybody this worker sends to.
   mutating func pulse(
-    _ state: (epoch: UInt64, pulse: (workers: [WorkerAddress], own: Int)?), in context: Context
+    _ state: (epoch: UInt64, pulse: (workers: [WorkerAddress], own: Int)?), in context: Context,
+    _ protection: Links
   ) {
     guard let pulse = state.pulse else {
       links = nil
@@ -243,7 +244,8 @@ private struct PulseLinks {
     }
     if epoch != state.epoch || links == nil {
       epoch = state.epoch
-      links = StageLinksBox(try? StageLinks(pulse.workers, in: context, highWaterMark: 8))
+      links = StageLinksBox(
+        try? StageLinks(pulse.workers, in: context, highWaterMark: 8, protection))
     }
     links?.links?.pulse(Pulse(epoch: epoch, worker: pulse.own))
   }
