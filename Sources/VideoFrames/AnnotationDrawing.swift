@@ -42,6 +42,7 @@ struct AnnotationDrawing: ~Copyable {
       encoder = try VideoEncoder(
         path: path, format: format, width: size.width, height: size.height,
         timeBase: frame.timeBase, options: options)
+      try encoder?.begin()
     }
     try encoder?.write(picture, at: time)
     last = (picture, time)

@@ -16,8 +16,7 @@ struct VideoEncoder: ~Copyable {
     path: String, format: AnnotationFormat, width: Int, height: Int, timeBase: TimeBase,
     options: AnnotationOptions
   ) throws(VideoError) {
-    (self.path, self.width, self.height) = (path, width, height)
-    partPath = path + ".part"
+    let partPath = path + ".part"
     guard FileManager.default.createFile(atPath: partPath, contents: nil) else {
       throw SubtitleFile.unwritable(path, String(cString: strerror(errno)))
     }
@@ -25,7 +24,12 @@ struct VideoEncoder: ~Copyable {
     let arguments = format.arguments(
       path: partPath, timeBase: timeBase, threadCount: options.encoderThreadCount)
     child = try ChildProcess(program, arguments, input: .pipe, output: .null)
+    (self.path, self.partPath, self.width, self.height) = (path, partPath, width, height)
     Pipes.unblock(child.input)
+  }
+
+  /// Announces the frames; before the first.
+  mutating func begin() throws(VideoError) {
     try send(MatroskaStream.header(width: width, height: height))
   }
 
