@@ -43,11 +43,7 @@ struct Clips: ~Copyable {
     }
   }
 
-  /// Encodes frames `0..<count` at 25 a second.
-  ///
-  /// - Parameters:
-  ///   - codec: arguments of ffmpeg for the output.
-  ///   - filter: `setpts` and the like.
+  /// Encodes frames `first..<(first + count)` at 25 a second and says where; `codec` is arguments of ffmpeg, `filter` a `setpts` or the like.
   @discardableResult
   func encode(
     _ name: String, count: Int, scale: Int = 1, first: Int = 0,
