@@ -32,8 +32,8 @@ let package = Package(
         .linkedLibrary(":libopenblas.a"), .linkedLibrary(":libgfortran.so.5"), .linkedLibrary("m"),
       ]),
     .target(name: "Tensors", dependencies: ["CKernels"], swiftSettings: swift),
-    .systemLibrary(name: "CZip"),
-    .target(name: "Checkpoints", dependencies: ["CZip", "Tensors"], swiftSettings: swift),
+    .systemLibrary(name: "CLibraries"),
+    .target(name: "Checkpoints", dependencies: ["CLibraries", "Tensors"], swiftSettings: swift),
     .target(
       name: "PaliGemma", dependencies: ["CKernels", "Checkpoints", "Tensors"], swiftSettings: swift),
     .target(
@@ -47,12 +47,12 @@ let package = Package(
     .target(
       name: "CWire", cSettings: [.unsafeFlags(["-O3"])],
       linkerSettings: [.linkedLibrary("protobuf-c")]),
-    .systemLibrary(name: "CZeroMQ"),
     .target(
-      name: "Messaging", dependencies: ["CWire", "CZeroMQ", "Tensors"], swiftSettings: swift),
+      name: "Messaging", dependencies: ["CLibraries", "CWire", "Tensors"], swiftSettings: swift),
     .target(
       name: "Pipelining", dependencies: ["Checkpoints", "Messaging", "PaliGemma", "Tensors"],
       swiftSettings: swift),
+    .target(name: "VideoFrames", dependencies: ["CLibraries", "Imaging"], swiftSettings: swift),
     .target(
       name: "Jobs",
       dependencies: [
@@ -85,7 +85,7 @@ let package = Package(
     .executableTarget(
       name: "palisade",
       dependencies: [
-        "CKernels", "CZeroMQ", "Checkpoints", "HTTPAPI", "Imaging", "Jobs", "Messaging",
+        "CKernels", "CLibraries", "Checkpoints", "HTTPAPI", "Imaging", "Jobs", "Messaging",
         "PaliGemma",
         "Pipelining", "Tensors", "Tokenization",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -112,6 +112,8 @@ let package = Package(
     .testTarget(
       name: "ImagingTests", dependencies: ["Imaging"], exclude: ["Fixtures"],
       swiftSettings: swift),
+    .testTarget(
+      name: "VideoFramesTests", dependencies: ["Imaging", "VideoFrames"], swiftSettings: swift),
     .testTarget(
       name: "TokenizationTests", dependencies: ["Tokenization"], exclude: ["Fixtures"],
       swiftSettings: swift),

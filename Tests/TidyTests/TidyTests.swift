@@ -6,8 +6,7 @@ import Testing
   /// What each target may import, bottom layer first. SwiftPM refuses upward imports by itself, but
   /// lets a target import anything its dependencies happen to build; this table closes that gap.
   static let mayImport: KeyValuePairs<String, Set<String>> = [
-    "CKernels": [], "CImageCodecs": [], "CWire": [], "CZeroMQ": [], "CSentencePiece": [],
-    "CZip": [],
+    "CKernels": [], "CImageCodecs": [], "CWire": [], "CLibraries": [], "CSentencePiece": [],
     "Tensors": ["CKernels"],
     "Checkpoints": ["CZip", "Tensors"],
     "Imaging": ["CImageCodecs", "Tensors"],
@@ -15,6 +14,7 @@ import Testing
     "PaliGemma": ["CKernels", "Checkpoints", "Tensors"],
     "Messaging": ["CWire", "CZeroMQ", "Tensors"],
     "Pipelining": ["Checkpoints", "Messaging", "PaliGemma", "Tensors"],
+    "VideoFrames": ["CProcess", "Imaging"],
     "Jobs": [
       "Imaging", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization",
       "AsyncHTTPClient", "GRDB", "NIOCore", "NIOHTTP1", "NIOPosix",
@@ -30,8 +30,9 @@ import Testing
       "NIOHTTP1", "Yams",
     ],
   ]
-  /// Packages of others; only targets that name them above may import them.
+  /// Packages of others, and the modules of `CLibraries`; only targets that name them above may import them.
   static let foreign: Set = [
+    "CProcess", "CZeroMQ", "CZip",
     "ArgumentParser", "AsyncHTTPClient", "GRDB", "HTTPTypes", "Hummingbird", "HummingbirdCore",
     "HummingbirdTLS", "Logging", "NIOCore", "NIOHTTP1", "NIOHTTPTypes", "NIOPosix", "NIOSSL",
     "ServiceLifecycle", "Yams",
@@ -41,8 +42,7 @@ import Testing
     "CKernels": "KernelsTests",  // every table against the scalar one
     "CImageCodecs": "ImagingTests",  // only Imaging calls it
     "CWire": "MessagingTests",  // generated; the codecs are its users
-    "CZeroMQ": "MessagingTests",  // a module map
-    "CZip": "CheckpointsTests",  // a module map
+    "CLibraries": "MessagingTests",  // module maps
     "CSentencePiece": "TokenizationTests",  // only Tokenization calls it
     "palisade": "PalisadeTests",  // folders of tests begin with a capital
   ]
