@@ -55,7 +55,9 @@ final class AssignedStage {
     options.sendHighWaterMark = limits.mailbox
     results = try Socket(
       .push, in: context, options: configuration.links.toCoordinator(options))
-    try results.connect(assign.resultsEndpoint)
+    try results.connect(
+      Endpoints.reachable(
+        assign.resultsEndpoint, asSeenFrom: configuration.coordinatorEndpoint))
     embeddingWorker = embedding.first?.worker
     sendMilliseconds = limits.sendMilliseconds
     self.assign = assign
