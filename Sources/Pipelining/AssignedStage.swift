@@ -70,7 +70,9 @@ final class AssignedStage {
     links = try StageLinks(
       next + embedding, in: context, highWaterMark: highWaterMark, configuration.links)
     let results = WorkerAddress(
-      worker: WorkerAddress.coordinator, endpoint: assign.resultsEndpoint)
+      worker: WorkerAddress.coordinator,
+      endpoint: Endpoints.reachable(
+        assign.resultsEndpoint, asSeenFrom: configuration.coordinatorEndpoint))
     receivers = next + embedding + [results]
     let now = Clock.milliseconds
     heard = Dictionary(uniqueKeysWithValues: Self.senders(assign, plan).map { ($0, now) })
@@ -78,7 +80,7 @@ final class AssignedStage {
     options.sendHighWaterMark = limits.mailbox
     self.results = try Socket(
       .push, in: context, options: configuration.links.toCoordinator(options))
-    try self.results.connect(assign.resultsEndpoint)
+    try self.results.connect(results.endpoint)
     embeddingWorker = embedding.first?.worker
     sendMilliseconds = limits.sendMilliseconds
     self.assign = assign

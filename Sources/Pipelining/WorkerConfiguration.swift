@@ -29,9 +29,7 @@ public struct WorkerConfiguration: Sendable {
     limits: Limits = Limits(), softwareVersion: String
   ) {
     self.coordinatorEndpoint = coordinatorEndpoint
-    self.dataEndpoint =
-      dataEndpoint
-      ?? Endpoints.beside(coordinatorEndpoint, suffix: "worker-\(UUID().uuidString.prefix(8))")
+    self.dataEndpoint = dataEndpoint ?? Endpoints.data(for: coordinatorEndpoint)
     self.name = name
     self.modelDirectory = modelDirectory
     self.threadCount = threadCount

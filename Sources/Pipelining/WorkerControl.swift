@@ -109,7 +109,8 @@ final class WorkerControl: Sendable {
         }
         // At once, while the main thread computes or loads: neighbours connect meanwhile.
         if case .assign(let assign) = message {
-          try gate.admit(workers: assign.stages.flatMap(\.workers).map(\.publicKey))
+          try gate.admit(
+            workers: assign.stages.flatMap(\.workers).map(\.publicKey).filter { !$0.isEmpty })
         }
         post(.order(message))
       }

@@ -19,7 +19,7 @@ struct WorkerCommand: ParsableCommand {
   @Option(help: "A name for logs and for the `workers:` lists of cluster files.")
   var name: String =
     "\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)"
-  @Option(help: "Where to take micro-batches (default: the coordinator's address, a free port).")
+  @Option(help: "Where to take micro-batches (default: a free port, on the coordinator's side).")
   var data: String?
   @Option(help: "The model's folder on this machine (default: the path the coordinator names).")
   var model: String?

@@ -51,14 +51,15 @@ struct Program {
     }
   }
 
-  /// Starts `palisade` with `arguments`.
+  /// Starts `palisade` with `arguments`, in a network namespace if one is named.
   static func start(
-    _ arguments: [String], environment: [String: String] = [:]
+    _ arguments: [String], environment: [String: String] = [:], host: String? = nil
   ) throws -> Running {
     let folder = try temporaryFolder()
     let process = Process()
-    process.executableURL = URL(filePath: path)
-    process.arguments = arguments
+    // `ip netns exec` becomes the program, so that its pid is the program's.
+    process.executableURL = URL(filePath: host == nil ? path : "/usr/sbin/ip")
+    process.arguments = (host.map { ["netns", "exec", $0, path] } ?? []) + arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.standardInput = FileHandle.nullDevice
     for (name, isOutput) in [("stdout", true), ("stderr", false)] {
@@ -73,9 +74,9 @@ struct Program {
 
   /// Runs `palisade` to its end.
   static func run(
-    _ arguments: [String], environment: [String: String] = [:]
+    _ arguments: [String], environment: [String: String] = [:], host: String? = nil
   ) async throws -> (status: Int32, output: String, errors: String) {
-    let running = try start(arguments, environment: environment)
+    let running = try start(arguments, environment: environment, host: host)
     let status = await running.ended()
     return (status, running.output, running.errors)
   }
