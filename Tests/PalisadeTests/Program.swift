@@ -96,7 +96,8 @@ struct ProcessCluster {
 
   /// Starts them and waits until a token has gone through all stages.
   static func start(
-    vision: Int, shards: Int, transport: String = "tcp", serveOptions: [String] = []
+    vision: Int, shards: Int, transport: String = "tcp", serveOptions: [String] = [],
+    workerOptions: [String] = []
   ) async throws -> ProcessCluster {
     let folder = try Program.temporaryFolder()
     let file = folder.appending(path: "endpoint").path()
@@ -116,9 +117,10 @@ struct ProcessCluster {
     }
     try #require(!real.isEmpty, "serve said: \(coordinator.errors)")
     let workers = try (0..<vision + shards).map { index in
-      try Program.start([
-        "worker", "--coordinator", real, "--name", "w\(index)", "--threads", "1",
-      ])
+      try Program.start(
+        [
+          "worker", "--coordinator", real, "--name", "w\(index)", "--threads", "1",
+        ] + workerOptions)
     }
     let status = try await Program.run(["status", "--coordinator", real, "--wait", "120"])
     try #require(status.status == 0, "status said: \(status.output) \(status.errors)")
