@@ -40,11 +40,18 @@ extension ClusterState {
     switch phase {
     case .gathering: return []
     case .loading:
-      guard now - phaseStart > limits.loadMilliseconds,
-        let late = plan?.stages.flatMap(\.workers).first(where: { workers[$0]?.isReady == false })
-      else { return [] }
-      return lose(
-        late, .slow("its stage has not loaded in \(limits.loadMilliseconds / 1000) s"), now: now)
+      let late = orders.keys.sorted().filter { workers[$0]?.isReady == false }
+      if now - phaseStart > limits.loadMilliseconds, let worst = late.first {
+        let how = "its stage has not loaded in \(limits.loadMilliseconds / 1000) s"
+        return lose(worst, .slow(how), now: now)
+      }
+      guard now - lastOrder >= limits.silenceMilliseconds else { return [] }
+      // An order may be lost, or its answer; who has done it already says so again.
+      lastOrder = now
+      return late.compactMap { index in
+        guard let peer = workers[index]?.peer, let order = orders[index] else { return nil }
+        return .send(.assign(order), peer)
+      }
     case .probing, .ready:
       if phase == .probing, now - phaseStart > limits.probeMilliseconds {
         return suspend(

@@ -143,6 +143,7 @@ extension ClusterState {
       workers[index]?.stage = nil
       workers[index]?.isReady = false
     }
+    (orders, lastOrder) = ([:], now)
     var effects: [Effect] = []
     for (stage, place) in plan.stages.enumerated() {
       for index in place.workers {
@@ -159,6 +160,7 @@ extension ClusterState {
         worker.loaded = LoadedStage(
           blocks: place.blocks, precision: setup.precision, fingerprint: setup.fingerprint)
         workers[index] = worker
+        orders[index] = assign
         effects.append(.send(.assign(assign), worker.peer))
       }
     }

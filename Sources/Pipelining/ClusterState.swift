@@ -65,6 +65,9 @@ public struct ClusterState {
   var stalls = 0
   var resultsHeard: [Int: Int] = [:]
   var slowReported: Set<Int> = []
+  /// What each worker of the plan was told, and when it was told last.
+  var orders: [Int: Assign] = [:]
+  var lastOrder = 0
 
   /// A cluster without workers.
   public init(setup: ClusterSetup, config: ModelConfig, limits: Limits) {
@@ -146,6 +149,10 @@ public struct ClusterState {
   private mutating func admit(
     _ register: Register, from peer: PeerIdentity, now: Int
   ) -> [Effect] {
+    if let known = worker(peer).flatMap({ workers[$0] }), known.register == register {
+      // It didn't hear its welcome.
+      return [.send(welcome(known.index), peer)]
+    }
     var effects: [Effect] = []
     // The same process once more: it lost its line to the coordinator, or was given up.
     for old in workers.values.sorted(by: { $0.index < $1.index })
@@ -167,16 +174,19 @@ public struct ClusterState {
     }
     workers[index] = worker
     effects += [
-      .send(
-        .welcome(
-          Welcome(
-            worker: index, heartbeatMilliseconds: limits.heartbeatMilliseconds,
-            silenceMilliseconds: limits.silenceMilliseconds)), peer),
+      .send(welcome(index), peer),
       .report(.workerJoined(name: register.name, endpoint: register.dataEndpoint)),
     ]
     if phase == .gathering { return effects + remake(now: now) }
     if phase == .ready { message = readyMessage }
     return effects
+  }
+
+  private func welcome(_ index: Int) -> ControlMessage {
+    .welcome(
+      Welcome(
+        worker: index, heartbeatMilliseconds: limits.heartbeatMilliseconds,
+        silenceMilliseconds: limits.silenceMilliseconds))
   }
 
   private mutating func beginWhenLoaded(now: Int) -> [Effect] {

@@ -75,7 +75,7 @@ public struct Scheduler {
   public var counts: (waiting: Int, active: Int) { (waiting.count + replays.count, active.count) }
 
   /// Whether nobody waits for anything.
-  var isIdle: Bool { records.isEmpty && waiting.count == 0 }
+  var isIdle: Bool { waiting.count == 0 && records.values.allSatisfy(\.isProbe) }
 
   /// Requests whose caches are worth keeping when the plan changes.
   var cachedRequests: [UInt64] { records.filter { $0.value.hasCaches }.keys.sorted() }
@@ -111,7 +111,10 @@ public struct Scheduler {
   /// Ends everything: there will be no pipeline.
   public mutating func failAll(_ failure: Failure) -> [Event] {
     let ids = records.filter { !$0.value.isProbe }.keys.sorted() + waiting.ids
-    (waiting, records, active, replays) = (WaitingRequests(), [:], [], [])
+    // Probes go on: the next plan begins with them.
+    records = records.filter { $0.value.isProbe }
+    active = active.filter { records[$0] != nil }
+    (waiting, replays) = (WaitingRequests(), [])
     (prefills, prefillOfRequest) = ([:], [:])
     return ids.map { .finished($0, .failure(failure)) }
   }

@@ -97,9 +97,9 @@ public final class Worker {
         report(.told(reason: reason))
         return false
       case .order(.welcome(let welcome)):
-        number = welcome.worker
         // A new number is a new beginning: what others route to the old one is not for this worker.
-        pause()
+        if number != welcome.worker { pause() }
+        number = welcome.worker
         report(.welcomed(worker: welcome.worker))
       case .order(.assign(let assign)): try load(assign)
       case .order(.reset(let epoch)) where stage?.assign.epoch == epoch:
@@ -114,6 +114,9 @@ public final class Worker {
   }
 
   private func load(_ assign: Assign) throws(Failure) {
+    if let stage, stage.assign.epoch == assign.epoch, !stage.isPaused {
+      return sayReady(stage, milliseconds: 0)
+    }
     // What is held already is not loaded again; anything else goes first, to make room.
     let wanted = LoadedStage(
       blocks: assign.stages[assign.stage].blocks, precision: assign.precision,
@@ -132,11 +135,7 @@ public final class Worker {
         activity = WorkerControl.Activity(epoch: assign.epoch)
         activity.pulse = (loaded.receivers, number)
       }
-      control.send(
-        .ready(
-          Ready(
-            epoch: assign.epoch, stage: assign.stage, loadMilliseconds: milliseconds,
-            weightBytes: loaded.weightByteCount)))
+      sayReady(loaded, milliseconds: milliseconds)
       report(
         .ready(
           stage: assign.stage, blocks: blocks, weightBytes: loaded.weightByteCount,
@@ -146,6 +145,14 @@ public final class Worker {
       control.send(.workerFailure(WorkerFailure(epoch: assign.epoch, failure: failure)))
       throw failure
     }
+  }
+
+  private func sayReady(_ stage: AssignedStage, milliseconds: Int) {
+    control.send(
+      .ready(
+        Ready(
+          epoch: stage.assign.epoch, stage: stage.assign.stage, loadMilliseconds: milliseconds,
+          weightBytes: stage.weightByteCount)))
   }
 
   /// - Returns: whether there was something to do.

@@ -121,6 +121,9 @@ final class WorkerControl: Sendable {
         post(.lost(failure))
         return
       }
+      if line.welcome == nil, line.mayRegister(now: now, after: line.retryMilliseconds) {
+        try? socket.send(introduction.encode())
+      }
       let interval =
         line.welcome?.heartbeatMilliseconds ?? configuration.limits.heartbeatMilliseconds
       if line.welcome != nil, now - line.lastBeat >= interval {
@@ -194,6 +197,8 @@ private struct Line {
   var lastHeard: Int
   var lastBeat = 0
   var isAway = false
+  /// An introduction, or the answer, may be lost.
+  let retryMilliseconds = 2000
   private var lastRegistered: Int
 
   init(now: Int) { (lastHeard, lastRegistered) = (now, now) }
@@ -220,8 +225,8 @@ private struct Line {
   }
 
   /// Heartbeats that waited for a coordinator ask for as many introductions; one is enough.
-  mutating func mayRegister(now: Int) -> Bool {
-    guard now - lastRegistered >= 300 else { return false }
+  mutating func mayRegister(now: Int, after milliseconds: Int = 300) -> Bool {
+    guard now - lastRegistered >= milliseconds else { return false }
     lastRegistered = now
     clock = ClockOffset()
     return true

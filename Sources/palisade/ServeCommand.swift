@@ -40,6 +40,8 @@ struct ServeCommand: AsyncParsableCommand {
   var maskDecoder: String?
   @Option(help: "Threads for the arithmetic with --workers 0 (default: all cores).")
   var threads: Int?
+  @Option(help: "Seconds that requests wait for a cluster without enough workers, then they fail.")
+  var outage: Int = Limits().outageMilliseconds / 1000
   @OptionGroup var http: HTTPOptions
   @OptionGroup var link: LinkOptions
 
@@ -56,6 +58,9 @@ struct ServeCommand: AsyncParsableCommand {
         throw ValidationError(
           "--workers 0 has no cluster; leave --endpoint, --cluster and --keys out")
       }
+    }
+    guard (0...86_400).contains(outage) else {
+      throw ValidationError("--outage takes 0 to 86400 seconds")
     }
     if let threads, !(1...64).contains(threads) || workers != "0" {
       throw ValidationError("--threads takes 1 to 64, and goes with --workers 0")
@@ -86,7 +91,8 @@ struct ServeCommand: AsyncParsableCommand {
         "the weights in \(absolute) don't fit its config.json; "
           + "`palisade checkpoint inspect \(absolute)` says which")
     }
-    let limits = Limits()
+    var limits = Limits()
+    limits.outageMilliseconds = outage * 1000
     // Before anything starts: a key file that others may read, say.
     let configuration = try http.configuration(insecure: link.insecure)
     var cluster = Coordinator.Configuration(

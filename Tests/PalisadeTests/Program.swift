@@ -98,7 +98,7 @@ struct ProcessCluster {
   /// Starts them and waits until a token has gone through all stages.
   static func start(
     vision: Int, shards: Int, transport: String = "tcp", serveOptions: [String] = [],
-    keys: String? = nil
+    keys: String? = nil, workerOptions: [String] = []
   ) async throws -> ProcessCluster {
     let folder = try Program.temporaryFolder()
     let file = folder.appending(path: "endpoint").path()
@@ -120,7 +120,9 @@ struct ProcessCluster {
     try #require(!real.isEmpty, "serve said: \(coordinator.errors)")
     let workers = try (0..<vision + shards).map { index in
       try Program.start(
-        ["worker", "--coordinator", real, "--name", "w\(index)", "--threads", "1"] + shown)
+        [
+          "worker", "--coordinator", real, "--name", "w\(index)", "--threads", "1",
+        ] + shown + workerOptions)
     }
     let status = try await Program.run(
       ["status", "--coordinator", real, "--wait", "120"] + shown)
