@@ -123,7 +123,8 @@ final class CoordinatorLoop {
         guard let sender = watch.sender(of: delivery, from: peer, now: now) else { continue }
         do throws(MessagingError) { try receive(delivery, from: peer, sender) } catch {
           reports.yield(.dropped("a message: \(error)"))
-          watch.refuse(peer, now: now)
+          // That the peer itself can't be answered now is no fault of its message.
+          if error.isOfTheMessage { watch.refuse(peer, now: now) }
         }
       } catch { reports.yield(.dropped("a message: \(error)")) }
     }
