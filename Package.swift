@@ -57,6 +57,7 @@ let package = Package(
       name: "Jobs",
       dependencies: [
         "Imaging", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization",
+        "VideoFrames",
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -68,6 +69,7 @@ let package = Package(
       name: "HTTPAPI",
       dependencies: [
         "Imaging", "Jobs", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization",
+        "VideoFrames",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "HummingbirdTLS", package: "hummingbird"),
@@ -87,7 +89,7 @@ let package = Package(
       dependencies: [
         "CKernels", "CLibraries", "Checkpoints", "HTTPAPI", "Imaging", "Jobs", "Messaging",
         "PaliGemma",
-        "Pipelining", "Tensors", "Tokenization",
+        "Pipelining", "Tensors", "Tokenization", "VideoFrames",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "Logging", package: "swift-log"),
@@ -124,7 +126,8 @@ let package = Package(
       name: "JobsTests",
       dependencies: [
         "Checkpoints", "GoldenFixtures", "Imaging", "Jobs", "Messaging", "PaliGemma",
-        "Pipelining", "Tensors", "Tokenization", .product(name: "GRDB", package: "GRDB.swift"),
+        "Pipelining", "Tensors", "Tokenization", "VideoFrames",
+        .product(name: "GRDB", package: "GRDB.swift"),
       ], exclude: ["Fixtures"], swiftSettings: swift),
     .testTarget(
       name: "HTTPAPITests",
@@ -138,7 +141,7 @@ let package = Package(
       ], swiftSettings: swift),
     .testTarget(
       name: "PalisadeTests",
-      dependencies: ["Tensors", "palisade", .product(name: "GRDB", package: "GRDB.swift")],
+      dependencies: ["Imaging", "Tensors", "palisade", .product(name: "GRDB", package: "GRDB.swift")],
       swiftSettings: swift),
     .testTarget(
       name: "PipeliningTests",
