@@ -119,12 +119,36 @@ extension Picture {
   /// - Returns: a picture of the same width, and higher by the strip.
   public func captioned(_ text: String) -> Picture {
     guard text.contains(where: { !$0.isWhitespace }) else { return self }
-    let margin = 5 * dot
-    let columnCount = max(1, Int((Double(width) - 2 * margin) / (Font.advance * dot)))
-    let lineHeight = Font.lineHeight * dot
-    let lineCountMax = max(3, Int((Double(height) - 2 * margin) / lineHeight))
-    let lines = TextLayout.wrap(text, columnCount: columnCount, lineCountMax: lineCountMax)
-    let stripHeight = Int((2 * margin + Double(lines.count) * lineHeight).rounded(.up))
+    let lineCountMax = max(3, Int((Double(height) - 2 * captionMargin) / captionLineHeight))
+    let lines = captionLines(text, lineCountMax: lineCountMax)
+    return captioned(lines, stripHeight: captionHeight(lineCount: lines.count))
+  }
+
+  /// The same with a strip for so many lines, whatever the text: pictures of a video must be of one size.
+  ///
+  /// - Parameters:
+  ///   - text: any text, or none.
+  ///   - lineCount: at least 1; what does not fit ends in "...".
+  /// - Returns: a picture of the same width, and higher by `captionHeight(lineCount:)`.
+  public func captioned(_ text: String, lineCount: Int) -> Picture {
+    let lines = captionLines(text, lineCountMax: max(1, lineCount))
+    return captioned(lines, stripHeight: captionHeight(lineCount: max(1, lineCount)))
+  }
+
+  /// How high a strip for so many lines is, in pixels.
+  public func captionHeight(lineCount: Int) -> Int {
+    Int((2 * captionMargin + Double(lineCount) * captionLineHeight).rounded(.up))
+  }
+
+  private var captionMargin: Double { 5 * dot }
+  private var captionLineHeight: Double { Font.lineHeight * dot }
+
+  private func captionLines(_ text: String, lineCountMax: Int) -> [[UInt8]] {
+    let columnCount = max(1, Int((Double(width) - 2 * captionMargin) / (Font.advance * dot)))
+    return TextLayout.wrap(text, columnCount: columnCount, lineCountMax: lineCountMax)
+  }
+
+  private func captioned(_ lines: [[UInt8]], stripHeight: Int) -> Picture {
     let strip = [UInt8](repeating: 28, count: 3 * width * stripHeight)
     var picture = Picture(
       checkedWidth: width,
@@ -133,8 +157,8 @@ extension Picture {
       warning: warning
     )
     for (index, line) in lines.enumerated() {
-      let top = Double(height) + margin + Double(index) * lineHeight + 1.5 * dot
-      picture.write(line, x: margin, y: top, dot: dot, .white)
+      let top = Double(height) + captionMargin + Double(index) * captionLineHeight + 1.5 * dot
+      picture.write(line, x: captionMargin, y: top, dot: dot, .white)
     }
     return picture
   }

@@ -32,6 +32,8 @@ struct ChildProcess: ~Copyable {
   /// - Parameters:
   ///   - path: the program's file.
   ///   - arguments: without the program's name; no shell sees them.
+  ///   - input: its standard input.
+  ///   - output: its standard output; its standard error is always a pipe.
   /// - Throws: `decoder_missing` with the system's reason.
   init(
     _ path: String, _ arguments: [String], input: Stream = .null, output: Stream = .pipe

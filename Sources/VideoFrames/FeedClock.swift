@@ -26,6 +26,7 @@ struct FeedClock: Sendable {
   ///   - raw: the container's; nil where it has none.
   ///   - frame: the frame's number, for notices.
   ///   - duration: how long a frame lasts as far as is known.
+  /// - Returns: its time, and what is to be told about it.
   mutating func read(_ raw: MediaTime?, frame: Int, duration: MediaTime?) -> Reading {
     let step =
       duration.map { $0 > .zero ? $0 : VideoLimits.frameDurationDefault }

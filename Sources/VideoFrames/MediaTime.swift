@@ -66,6 +66,7 @@ public struct MediaTime: Sendable, Hashable, Comparable, CustomStringConvertible
     return trimmed.isEmpty ? whole : whole + "." + String(trimmed)
   }
 
+  /// Earlier on the same clock.
   public static func < (left: MediaTime, right: MediaTime) -> Bool {
     left.nanoseconds < right.nanoseconds
   }

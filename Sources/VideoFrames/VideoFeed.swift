@@ -4,7 +4,9 @@
 /// The sequence ends after `.state(.ended)` or `.state(.failed)`: errors are events, not thrown. Letting go of the
 /// feed, or cancelling the consuming task, kills the decoder.
 public final class VideoFeed: AsyncSequence, Sendable {
+  /// What a feed hands out.
   public typealias Element = FeedEvent
+  /// Errors are events.
   public typealias Failure = Never
 
   /// What is read.

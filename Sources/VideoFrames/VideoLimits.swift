@@ -38,6 +38,6 @@ enum VideoLimits {
   static let frameDurationDefault = MediaTime(nanoseconds: 40_000_000)
   /// Subtitles that are there already: a day of one cue a second is 6 MB.
   static let subtitleByteCount = 64 << 20
-  /// Annotated frames that wait for the encoder: one is being written, one is being drawn.
-  static let annotatedFrameCount = 2
+  /// An encoder that takes nothing for so long has died; a 100-megapixel frame takes seconds.
+  static let encoderPatience = Duration.seconds(60)
 }

@@ -42,7 +42,7 @@ import Testing
     "CKernels": "KernelsTests",  // every table against the scalar one
     "CImageCodecs": "ImagingTests",  // only Imaging calls it
     "CWire": "MessagingTests",  // generated; the codecs are its users
-    "CLibraries": "MessagingTests",  // module maps; CheckpointsTests and VideoFramesTests have the others
+    "CLibraries": "MessagingTests",  // module maps
     "CSentencePiece": "TokenizationTests",  // only Tokenization calls it
     "palisade": "PalisadeTests",  // folders of tests begin with a capital
   ]
