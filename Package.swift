@@ -141,7 +141,9 @@ let package = Package(
       ], swiftSettings: swift),
     .testTarget(
       name: "PalisadeTests",
-      dependencies: ["Imaging", "Tensors", "palisade", .product(name: "GRDB", package: "GRDB.swift")],
+      dependencies: [
+        "Imaging", "Tensors", "palisade", .product(name: "GRDB", package: "GRDB.swift"),
+      ],
       swiftSettings: swift),
     .testTarget(
       name: "PipeliningTests",

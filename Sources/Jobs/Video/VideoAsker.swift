@@ -24,7 +24,9 @@ struct VideoAsker: Sendable {
     var wait = Duration.milliseconds(20)
     while true {
       let isSuspect = losses >= JobLimits.suspectLossCount
-      guard options.patience == .zero || (await availability.enter(isSuspect: isSuspect)) else {
+      let waits = options.patience > .zero
+      let mayAsk = waits ? await availability.enter(isSuspect: isSuspect) : true
+      guard mayAsk else {
         return Task.isCancelled ? .cancelled : .failed(availability.end ?? Self.gone)
       }
       defer { if isSuspect { availability.leave() } }

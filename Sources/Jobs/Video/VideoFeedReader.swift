@@ -9,7 +9,7 @@ actor VideoFeedReader {
   /// The next event; one task at a time may wait for it.
   func next() async -> FeedEvent? {
     var copy = iterator
-    let event = await copy.next()
+    let event = await copy.next(isolation: self)
     iterator = copy
     return event
   }

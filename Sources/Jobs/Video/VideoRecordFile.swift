@@ -103,7 +103,9 @@ private struct RecordScan {
         end += newline + 1 - rest.startIndex
         rest = Data(rest[(newline + 1)...])
       }
-      guard rest.count <= JobLimits.videoRecordByteCount else { throw invalid("a line is too long") }
+      guard rest.count <= JobLimits.videoRecordByteCount else {
+        throw invalid("a line is too long")
+      }
     }
   }
 

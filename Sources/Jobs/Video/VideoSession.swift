@@ -1,4 +1,5 @@
 import Foundation
+import Imaging
 import Messaging
 import Synchronization
 import VideoFrames
@@ -68,7 +69,8 @@ public final class VideoSession: Sendable {
     _ take: (VideoRecord, VideoFrame?) async throws -> Void
   ) async throws -> FeedState {
     let asker = VideoAsker(
-      service: service, options: options, availability: BatchAvailability(patience: options.patience),
+      service: service, options: options,
+      availability: BatchAvailability(patience: options.patience),
       job: "video-\(UUID().uuidString)")
     let reader = VideoFeedReader(feed)
     var run = VideoRun(source: source, options: options)

@@ -1,3 +1,4 @@
+import Messaging
 import Pipelining
 import VideoFrames
 
