@@ -63,13 +63,14 @@ struct DecoderRun: ~Copyable {
       if !isReading { lastSign = .now }
       var watched = [
         pollfd(fd: core.queue.wakeup, events: Int16(POLLIN), revents: 0),
-        pollfd(fd: hasErrors ? child.errors : -1, events: Int16(POLLIN), revents: 0),
+        pollfd(
+          fd: hasErrors && !assembly.isFull ? child.errors : -1, events: Int16(POLLIN), revents: 0),
         pollfd(fd: isReading ? child.output : -1, events: Int16(POLLIN), revents: 0),
       ]
       poll(&watched, 3, (isReading ? remaining : .seconds(60)).pollMilliseconds)
       if watched[0].revents != 0 { core.queue.clearWakeup() }
       // Always first: a frame is announced before its bytes are written.
-      readErrors(&progress, &complaints)
+      if !assembly.isFull { readErrors(&progress, &complaints) }
       if isOvershot { return .overshot }
       if watched[2].revents != 0 {
         switch readOutput(&progress) {
@@ -149,7 +150,7 @@ struct DecoderRun: ~Copyable {
         $0.sourceFrameCount = max($0.sourceFrameCount, frame.number + 1)
         if !frame.isOld { $0.newestPTS = frame.pts }
       }
-      if recent.count >= VideoLimits.announcedFrameCount { recent.removeFirst() }
+      if recent.count >= VideoLimits.recentFrameCount { recent.removeFirst() }
       recent.append(frame)
       if !isSelecting { assembly.expect(recent.removeLast()) }
     case .selected:

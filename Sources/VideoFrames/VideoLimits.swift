@@ -24,8 +24,11 @@ enum VideoLimits {
   static let complaintByteCount = 300
   /// Complaints told as notices in a minute; a corrupt file has thousands.
   static let complaintsPerMinute = 10
-  /// Frames announced by the decoder whose bytes have not come; it announces one and then writes it.
-  static let announcedFrameCount = 64
+  /// Frames announced whose bytes are not read yet: the pipe's 1 MiB holds these many of 19 x 19 pixels. With more, the
+  /// announcements wait in their pipe, and the decoder with them. 100 bytes each.
+  static let announcedFrameCount = 1024
+  /// Decoded frames remembered until one of them is selected; they pass the filters one by one.
+  static let recentFrameCount = 64
   /// The pipe between decoder and us; Linux gives up to 1 MiB to anybody. Fewer, larger reads.
   static let pipeByteCount: Int32 = 1 << 20
   /// A child that was told to end is killed after this.

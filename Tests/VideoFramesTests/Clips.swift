@@ -43,15 +43,12 @@ struct Clips: ~Copyable {
     }
   }
 
-  /// Encodes frames `0..<count` at 25 a second.
-  ///
-  /// - Parameters:
-  ///   - codec: arguments of ffmpeg for the output.
-  ///   - filter: `setpts` and the like.
+  /// Encodes frames `first..<(first + count)` at 25 a second and says where; `codec` is arguments of ffmpeg, `filter` a `setpts` or the like.
   @discardableResult
   func encode(
     _ name: String, count: Int, scale: Int = 1, first: Int = 0,
-    codec: [String] = ["-c:v", "libx264", "-g", "10", "-pix_fmt", "yuv420p"], filter: String = "null"
+    codec: [String] = ["-c:v", "libx264", "-g", "10", "-pix_fmt", "yuv420p"],
+    filter: String = "null"
   ) throws -> String {
     let raw = path("raw-\(UUID().uuidString)")
     var bytes = Data()
@@ -62,7 +59,9 @@ struct Clips: ~Copyable {
     try Self.run(
       "ffmpeg",
       ["-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", "25"]
-        + ["-i", "file:" + raw, "-vf", filter, "-fps_mode", "passthrough"] + codec + ["file:" + output])
+        + ["-i", "file:" + raw, "-vf", filter, "-fps_mode", "passthrough"] + codec + [
+          "file:" + output
+        ])
     try FileManager.default.removeItem(atPath: raw)
     return output
   }
@@ -120,7 +119,9 @@ struct Heard {
   }
 
   /// Listens to the end.
-  static func all(_ feed: VideoFeed, _ react: (FeedEvent) async throws -> Void = { _ in }) async throws -> Heard {
+  static func all(_ feed: VideoFeed, _ react: (FeedEvent) async throws -> Void = { _ in })
+    async throws -> Heard
+  {
     var heard = Heard()
     for await event in feed {
       heard.add(event)
@@ -131,7 +132,9 @@ struct Heard {
     return heard
   }
 
-  static func file(_ path: String, _ change: (inout FeedOptions) -> Void = { _ in }) async throws -> Heard {
+  static func file(_ path: String, _ change: (inout FeedOptions) -> Void = { _ in }) async throws
+    -> Heard
+  {
     var options = FeedOptions()
     change(&options)
     return try await all(VideoFeed(VideoSource(path), options: options))
