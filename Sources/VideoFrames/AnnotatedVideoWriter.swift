@@ -46,7 +46,8 @@ public final class AnnotatedVideoWriter: Sendable {
 
   /// Waits until the file is whole, and gives it its name. Without a frame there is no file.
   ///
-  /// - Parameter end: until when the last frame is shown; it is written once more then.
+  /// - Parameter end: until when the last frame is shown; it is written once more then (in MP4 only its time remains).
+  ///   Nil shows it as long as the one before.
   /// - Throws: `encoder_died`, `unwritable`.
   public func finish(at end: MediaTime? = nil) async throws(VideoError) {
     try await worker.perform(.finish(end))

@@ -9,6 +9,7 @@ struct AnnotationDrawing: ~Copyable {
   private var encoder: VideoEncoder?
   private var size = (width: 0, height: 0)
   private var last: (picture: Picture, time: MediaTime)?
+  private var interval = VideoLimits.frameDurationDefault
   private var isOver = false
 
   init(path: String, format: AnnotationFormat, options: AnnotationOptions) {
@@ -45,6 +46,7 @@ struct AnnotationDrawing: ~Copyable {
       try encoder?.begin()
     }
     try encoder?.write(picture, at: time)
+    if let last { interval = time - last.time }
     last = (picture, time)
   }
 
@@ -73,8 +75,10 @@ struct AnnotationDrawing: ~Copyable {
     isOver = true
     defer { encoder = nil }
     do throws(VideoError) {
-      if let end, let last, end - options.origin > last.time {
-        try encoder?.write(last.picture, at: end - options.origin)
+      if let last {
+        // Once more: a last frame that lasts no time is left out by MP4, and by players.
+        let end = end.map { $0 - options.origin } ?? last.time + interval
+        if end > last.time { try encoder?.write(last.picture, at: end) }
       }
       try encoder?.finish()
     } catch {

@@ -32,7 +32,8 @@ struct DecoderCommand: Sendable {
       + inputOptions + ["-i", input]
       // The first stream that is video and no cover picture, each frame once, in its own size.
       + ["-map", "0:V:0", "-an", "-sn", "-dn", "-map_metadata", "-1", "-fps_mode", "passthrough"]
-      + ["-autoscale", "0", "-vf", filters, "-f", "rawvideo", "-flush_packets", "1", "pipe:1"]
+      // With more threads the "encoder" of raw video holds frames back, one each.
+      + ["-threads", "1", "-autoscale", "0", "-vf", filters, "-f", "rawvideo", "-flush_packets", "1", "pipe:1"]
   }
 
   private var inputOptions: [String] {
@@ -42,7 +43,9 @@ struct DecoderCommand: Sendable {
     list += ["-max_pixels", String(min(limits.pixelCount, Int(Int32.max)))]
     list += ["-threads", String(options.decoderThreadCount), "-max_error_rate", "1"]
     // Timestamps as they stand in the container, not moved to begin at 0.
-    list += ["-copyts", "-fflags", source.isLive ? "+genpts+nobuffer" : "+genpts"]
+    list += ["-copyts", "-fflags", "+genpts"]
+    // Frames wait while the decoder looks at a stream; a second shows what there is. (`nobuffer` would lose them.)
+    if source.isLive { list += ["-analyzeduration", "1000000"] }
     if case .near(let time) = start {
       list += ["-noaccurate_seek", "-seek_timestamp", "1", "-ss", time.description]
     }

@@ -9,6 +9,8 @@ struct FeedRunner {
   /// Attempts, or restarts, since there were frames.
   private var attempt = 0
   private var hasBeenLive = false
+  /// The last decoder that gave frames came to an end of the stream.
+  private var wasClosed = false
   private var isFinite = false
   private var lastSign = ContinuousClock.now
 
@@ -76,6 +78,7 @@ struct FeedRunner {
       if run.isLive {
         if hasBeenLive, core.source.isLive { core.queue.update { $0.reconnectionCount += 1 } }
         (hasBeenLive, lastSign) = (true, run.lastSignOfLife)
+        if case .exited(.code(0)) = end { wasClosed = true } else { wasClosed = false }
         if core.source.isLive { attempt = 0 }
       }
       return end
@@ -87,7 +90,6 @@ struct FeedRunner {
   // MARK: What follows from its end
 
   private func verdict(_ end: DecoderRun.End) -> Verdict {
-    let isOrderly: Bool
     let cause: String
     let code: VideoError.Code
     switch end {
@@ -96,22 +98,22 @@ struct FeedRunner {
     case .overshot:
       return .over(.failed(FrameAssembly.broken("a seek to the beginning goes past it")))
     case .stalled(let quiet):
-      (isOrderly, code) = (false, .stalled)
+      code = .stalled
       cause = "nothing came for \(MediaTime(quiet).seconds.rounded()) s"
     case .exited(.code(let status)) where status != 255:
       if let state = orderlyEnd(status) { return .over(state) }
-      (isOrderly, code) = (status == 0, .disconnected)
+      code = .disconnected
       cause =
         status == 0 ? "the source closed the stream" : "the decoder stopped: \(complaints.summary)"
     case .exited(let exit):
-      (isOrderly, code) = (false, core.source.isLive ? .disconnected : .decoderDied)
+      code = core.source.isLive ? .disconnected : .decoderDied
       cause = "the decoder was killed (\(Self.name(exit))): \(complaints.summary)"
     }
     let limit = core.source.isLive ? core.options.attemptLimit : core.options.restartLimit
     // What never came is no stream that was cut off, and what was piped in is gone.
     let isHopeless = core.source.isLive && !hasBeenLive || core.source.kind == .pipe
     guard isHopeless || attempt >= limit else { return .again(cause: cause) }
-    if isOrderly, hasBeenLive { return .over(.ended(.closed)) }
+    if wasClosed, core.source.isLive { return .over(.ended(.closed)) }
     return .over(.failed(failure(code, cause)))
   }
 

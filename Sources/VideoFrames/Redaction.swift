@@ -8,10 +8,11 @@ enum Redaction {
     var rest = text[schemeEnd...].prefix { $0 != "#" }
     let query = rest.firstIndex(of: "?").map { rest[rest.index(after: $0)...] }
     rest = rest.prefix { $0 != "?" }
-    // The last `@` of the authority: a careless password may hold one, and a `/`.
-    let slash = rest.firstIndex(of: "/") ?? rest.endIndex
-    let at = rest[..<slash].lastIndex(of: "@") ?? rest.lastIndex(of: "@")
-    if let at { rest = "***" + rest[at...] }
+    // A careless password may hold `@` or `/`, so the last `@` counts wherever there can be a password.
+    let authority = rest.prefix { $0 != "/" }
+    let port = authority.split(separator: "]").last?.split(separator: ":").dropFirst().last
+    let isSuspect = authority.contains("@") || port.map { Int($0) == nil } ?? false
+    if isSuspect, let at = rest.lastIndex(of: "@") { rest = "***" + rest[at...] }
     let pairs = query?.split(separator: "&").map { pair in
       pair.contains("=") ? pair.prefix { $0 != "=" } + "=***" : "***"
     }
