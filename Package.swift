@@ -57,6 +57,7 @@ let package = Package(
       name: "Jobs",
       dependencies: [
         "Imaging", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization",
+        "VideoFrames",
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -68,6 +69,7 @@ let package = Package(
       name: "HTTPAPI",
       dependencies: [
         "Imaging", "Jobs", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization",
+        "VideoFrames",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "HummingbirdTLS", package: "hummingbird"),
@@ -87,7 +89,7 @@ let package = Package(
       dependencies: [
         "CKernels", "CLibraries", "Checkpoints", "HTTPAPI", "Imaging", "Jobs", "Messaging",
         "PaliGemma",
-        "Pipelining", "Tensors", "Tokenization",
+        "Pipelining", "Tensors", "Tokenization", "VideoFrames",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "Logging", package: "swift-log"),
@@ -132,7 +134,8 @@ let package = Package(
       name: "JobsTests",
       dependencies: [
         "Checkpoints", "Fuzzing", "GoldenFixtures", "Imaging", "Jobs", "Messaging", "PaliGemma",
-        "Pipelining", "Tensors", "Tokenization", .product(name: "GRDB", package: "GRDB.swift"),
+        "Pipelining", "Tensors", "Tokenization", "VideoFrames",
+        .product(name: "GRDB", package: "GRDB.swift"),
       ], exclude: ["Fixtures"], swiftSettings: swift),
     .testTarget(
       name: "HTTPAPITests",
@@ -147,7 +150,7 @@ let package = Package(
     .testTarget(
       name: "PalisadeTests",
       dependencies: [
-        "Fuzzing", "Messaging", "Tensors", "palisade",
+        "Fuzzing", "Imaging", "Messaging", "Tensors", "palisade",
         .product(name: "GRDB", package: "GRDB.swift"),
       ],
       swiftSettings: swift),

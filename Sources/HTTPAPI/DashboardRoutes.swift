@@ -89,6 +89,7 @@ struct DashboardFile: Sendable {
     DashboardFile("/dashboard/format.js", "text/javascript", PackageResources.format_js),
     DashboardFile("/dashboard/timeline.js", "text/javascript", PackageResources.timeline_js),
     DashboardFile("/dashboard/try.js", "text/javascript", PackageResources.try_js),
+    DashboardFile("/dashboard/videos.js", "text/javascript", PackageResources.videos_js),
   ]
 
   /// Own scripts and styles only, nothing inline, no frames: what came from elsewhere can't run.

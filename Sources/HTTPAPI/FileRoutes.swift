@@ -99,10 +99,10 @@ struct FileUpload {
       guard let name = form.fileName else {
         throw APIError.invalid("the form has no file", parameter: "file")
       }
-      guard form.purpose == "batch" else {
-        throw APIError.invalid("purpose must be \"batch\"", parameter: "purpose")
+      guard ["batch", "video"].contains(form.purpose) else {
+        throw APIError.invalid("purpose must be \"batch\" or \"video\"", parameter: "purpose")
       }
-      return try await store.add(id, fileName: name, purpose: "batch", reserved: reserved)
+      return try await store.add(id, fileName: name, purpose: form.purpose, reserved: reserved)
     } catch {
       await store.abandon(id, reserved: reserved)
       throw error

@@ -15,6 +15,8 @@ public struct HTTPConfiguration: Sendable {
   public var tls: TLSFiles?
   /// Where uploaded files, results and the state of batches are kept; nil serves neither.
   public var filesDirectory: String?
+  /// Videos that may be opened beside uploaded files.
+  public var videoSources = VideoAllowList()
   /// Every maximum.
   public var limits: HTTPLimits
 

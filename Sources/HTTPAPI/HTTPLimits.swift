@@ -49,6 +49,12 @@ public struct HTTPLimits: Sendable, Equatable {
   public var listedItems = 100
   /// Seconds that a batch may take: the one `completion_window` that OpenAI's clients know, 24 hours.
   public var batchSeconds = 86_400
+  /// Videos being answered at once: each has a decoder process and up to 16 frames in memory, 45 MB of 720p.
+  public var videoStreams = 16
+  /// Ended videos that are still described.
+  public var videoStreamsKept = 64
+  /// Events of each video that a client may catch up with: some minutes of a camera; about 400 KB.
+  public var videoEvents = 1000
   /// Seconds after which a client that was refused as busy should try again.
   public var retryAfterSeconds = 1
   /// Seconds that requests under way have left when the server is told to stop.

@@ -18,6 +18,7 @@ enum HTTPRoutes {
     addCompletionRoutes(to: router, core)
     if let files = core.files { addFileRoutes(to: router, core, files) }
     if let batches = core.batches { addBatchRoutes(to: router, core, batches) }
+    addVideoRoutes(to: router, core)
     addDashboardRoutes(to: router, core)
     return router
   }

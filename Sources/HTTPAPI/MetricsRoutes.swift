@@ -13,6 +13,7 @@ func addMetricsRoutes(to router: HTTPRouter, _ core: ServiceCore) {
     text.single(
       "palisade_http_bodies_bytes", "gauge", "Bytes of request bodies held.",
       Double(load.bodyByteCount))
+    core.videos.metrics.write(to: &text, streams: await core.videos.all)
     await core.backend.status().write(to: &text)
     return Response(
       status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],

@@ -11,6 +11,8 @@ final class ServiceCore: Sendable {
   /// Files and batches; nil where no folder was given for them.
   let files: FileStore?
   let batches: BatchQueue?
+  /// Videos under way.
+  let videos: VideoStreams
   let logger: Logger
 
   var limits: HTTPLimits { configuration.limits }
@@ -22,6 +24,7 @@ final class ServiceCore: Sendable {
     self.backend = backend
     self.logger = logger
     gate = RequestGate(limits: configuration.limits)
+    videos = VideoStreams(limits: configuration.limits)
     guard let folder = configuration.filesDirectory else {
       (files, batches) = (nil, nil)
       return
@@ -37,5 +40,8 @@ final class ServiceCore: Sendable {
   func start() async { await batches?.start() }
 
   /// Ends it.
-  func stop() async { await batches?.stop() }
+  func stop() async {
+    await videos.stop()
+    await batches?.stop()
+  }
 }

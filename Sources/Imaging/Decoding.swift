@@ -2,7 +2,7 @@ import CImageCodecs
 import Foundation
 
 extension Picture {
-  /// Decodes JPEG, PNG or WebP to what Pillow's `exif_transpose(open(f)).convert("RGB")` gives.
+  /// Decodes JPEG, PNG, WebP or a binary pixmap to what Pillow's `exif_transpose(open(f)).convert("RGB")` gives.
   ///
   /// The format is known by its first bytes. Alpha is dropped, not composited. Of an animated WebP
   /// the first frame is taken. 16-bit channels keep their high byte (Pillow clips 16-bit grey at
@@ -34,6 +34,7 @@ extension Picture {
         "\(raw.count) bytes are above the limit of \(limits.byteCount)"
       )
     }
+    if isPixmap(raw) { return try pixmap(raw, limits) }
     let bytes = raw.assumingMemoryBound(to: UInt8.self)
     guard let start = bytes.baseAddress, !bytes.isEmpty else {
       throw ImagingError(.empty, "there are no bytes to decode")

@@ -1,6 +1,7 @@
+import Imaging
 import Messaging
 
-/// One encoded picture: the bytes of a JPEG, PNG or WebP file.
+/// One encoded picture: the bytes of a JPEG, PNG or WebP file, or a pixmap of pixels that are there already.
 public struct EncodedImage: Sendable, Equatable {
   /// What messages call it, such as its file name.
   public var name: String
@@ -11,6 +12,11 @@ public struct EncodedImage: Sendable, Equatable {
   public init(name: String, content: Frame) {
     self.name = name
     self.content = content
+  }
+
+  /// Takes pixels as they are; nothing is lost, and nothing compressed.
+  public init(name: String, picture: Picture) {
+    self.init(name: name, bytes: picture.encodedPixmap())
   }
 
   /// Takes bytes as a file held them.

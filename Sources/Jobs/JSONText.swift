@@ -10,6 +10,8 @@ public indirect enum JSONText: Sendable {
   case integer(Int)
   /// A number with so many decimals, trailing zeros left out but for one.
   case decimal(Double, places: Int)
+  /// A number whose digits are known already, to the last one.
+  case number(String)
   /// Text.
   case string(String)
   /// A list.
@@ -30,6 +32,7 @@ public indirect enum JSONText: Sendable {
     case .bool(let value): text += value ? "true" : "false"
     case .integer(let value): text += String(value)
     case .decimal(let value, let places): text += Self.number(value, places)
+    case .number(let digits): text += digits
     case .string(let value): Self.write(value, to: &text)
     case .array(let items):
       text += "["

@@ -54,6 +54,22 @@ public enum JobLimits {
   static let maskCount = 256
   /// Pixels of one answer's masks together: four of the largest pictures, seconds of work.
   static let maskPixelCount = 400_000_000
+  /// Frames of one video under way at once: enough for a pipeline of four stages, 22 MB of 720p.
+  public static let videoWindow = 8
+  /// The same for a live source, where what waits grows old.
+  static let videoLiveWindow = 4
+  /// Frames of a live source that wait for their question.
+  static let videoLiveBuffer = 2
+  /// The oldest that an answer about a live source may be, where nobody says.
+  public static let videoBudget = Duration.milliseconds(500)
+  /// Videos of one command: each has a decoder of its own.
+  public static let videoCount = 64
+  /// Records that wait for an earlier one of their source, beside those under way: drops and repeats.
+  static let videoUnfinishedCount = 16
+  /// Answers kept for frames that repeat them: a rule looks back at the last few frames only.
+  static let videoAnswerCount = 64
+  /// Bytes of one record; the longest answer with 256 masks is below 2 MB.
+  static let videoRecordByteCount = 16 << 20
   /// Rows of a table of results.
   public static let tableRowCount = 1000
 }

@@ -18,7 +18,7 @@ public struct LatencyHistogram: Sendable, Equatable {
   public var count: UInt64 { counts.reduce(0, +) }
 
   /// Adds one duration.
-  mutating func add(seconds: Double) {
+  public mutating func add(seconds: Double) {
     let bucket = Self.upperBounds.firstIndex { seconds <= $0 } ?? counts.count - 1
     counts[bucket] += 1
     sumSeconds += seconds

@@ -10,10 +10,12 @@ public final class LocalEngine: Engine {
   /// The model's numbers.
   public let config: ModelConfig
   private let submissions: SubmissionQueue
+  private let end: ThreadEnd
 
-  private init(config: ModelConfig, submissions: SubmissionQueue) {
+  private init(config: ModelConfig, submissions: SubmissionQueue, end: ThreadEnd) {
     self.config = config
     self.submissions = submissions
+    self.end = end
   }
 
   /// Loads the stages of `plan` and starts them.
@@ -25,6 +27,7 @@ public final class LocalEngine: Engine {
     limits: Limits = Limits()
   ) async throws -> LocalEngine {
     let submissions = try SubmissionQueue(capacity: limits.mailbox)
+    let end = ThreadEnd()
     let loaded: Result<Void, any Error> = await withCheckedContinuation { continuation in
       let thread = Thread {
         do {
@@ -33,6 +36,7 @@ public final class LocalEngine: Engine {
             limits: limits)
           continuation.resume(returning: .success(()))
           stages.run(submissions)
+          end.note()
         } catch { continuation.resume(returning: .failure(error)) }
       }
       thread.name = "pipeline"
@@ -40,7 +44,7 @@ public final class LocalEngine: Engine {
       thread.start()
     }
     try loaded.get()
-    return LocalEngine(config: config, submissions: submissions)
+    return LocalEngine(config: config, submissions: submissions, end: end)
   }
 
   /// Answers one request.
@@ -54,7 +58,16 @@ public final class LocalEngine: Engine {
   public var telemetry: Telemetry { submissions.telemetry }
 
   /// Ends the engine's thread; requests under way fail with `stopped`.
-  public func stop() { _ = submissions.mailbox.post(.stop) }
+  public func stop() { submissions.stop() }
+
+  /// Ends the engine's thread, and waits until it has ended.
+  ///
+  /// A process has to, before it exits: OpenBLAS frees its memory then, and a product that is still being computed
+  /// would read what is gone.
+  public func stopAndWait() async {
+    stop()
+    await end.wait()
+  }
 
   deinit { stop() }
 

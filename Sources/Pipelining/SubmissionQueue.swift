@@ -25,11 +25,18 @@ final class SubmissionQueue: Sendable {
   private let callers = Mutex<[UInt64: Caller]>([:])
   private let alarms = Alarms()
   private let end = Mutex<Failure?>(nil)
+  private let isStopping = Atomic(false)
   /// Beside the bounded mailbox, because these must not be refused; one per caller at most.
   private let cancelled = Mutex<[UInt64]>([])
 
   init(capacity: Int) throws(MessagingError) {
     mailbox = try Mailbox(capacity: capacity)
+  }
+
+  /// Asks the engine's thread to end; heard even when the mailbox is full.
+  func stop() {
+    isStopping.store(true, ordering: .releasing)
+    _ = mailbox.post(.stop)
   }
 
   /// Everything that callers want; cancellations come behind submissions.
@@ -39,7 +46,8 @@ final class SubmissionQueue: Sendable {
       defer { cancelled = [] }
       return cancelled
     }
-    return commands + cancelled.map(Command.cancel)
+    let isStopping = isStopping.load(ordering: .acquiring)
+    return commands + cancelled.map(Command.cancel) + (isStopping ? [.stop] : [])
   }
 
   /// Submits a request and waits for its one answer.

@@ -150,9 +150,13 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
     var configuration = try runConfiguration()
     try await BatchRunner(configuration, service: NoService()).check()
     configuration.annotations = try annotate.map { try AnnotationFolder(path: $0) }
-    let answering = try await work.start()
+    try await work.answering { try await answerAll(&configuration, $0) }
+  }
+
+  private func answerAll(
+    _ configuration: inout BatchRunner.Configuration, _ answering: ServiceOptions.Answering
+  ) async throws {
     let watch = answering.watch
-    defer { watch?.stop() }
     configuration.model = answering.model
     var rows = AnswerTable()
     var display = ProgressDisplay(watch: watch)

@@ -7,7 +7,7 @@ import Tensors
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure this machine against its own limits.",
-    subcommands: [BenchKernelsCommand.self, BenchServiceCommand.self])
+    subcommands: [BenchKernelsCommand.self, BenchServiceCommand.self, BenchVideoCommand.self])
 }
 
 /// `palisade bench kernels`: products at a model's shapes.

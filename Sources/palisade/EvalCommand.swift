@@ -88,8 +88,12 @@ struct EvalCommand: AsyncParsableCommand, Sendable {
     var configuration = BatchRunner.Configuration(input: references, output: answers)
     configuration.window = work.window
     configuration.maximumTokens = work.maxTokens
-    let answering = try await work.start()
-    defer { answering.watch?.stop() }
+    try await work.answering { try await ask(&configuration, $0) }
+  }
+
+  private func ask(
+    _ configuration: inout BatchRunner.Configuration, _ answering: ServiceOptions.Answering
+  ) async throws {
     // Kept answers go on with the same model only.
     configuration.model = answering.model
     let runner = BatchRunner(configuration, service: answering.service)

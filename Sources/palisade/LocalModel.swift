@@ -10,15 +10,19 @@ import Tokenization
 /// The whole model in this process.
 enum LocalModel {
   /// What answers with the model in `directory`, cut into `stages` stages.
+  ///
+  /// The engine has to be stopped, with `stopAndWait()`, before the process ends.
   static func service(
     directory: String, stages: Int, threads: Int?, precision: Precision?,
     maskDecoder: String? = nil
-  ) async throws -> EngineAnswerService {
+  ) async throws -> (service: EngineAnswerService, engine: LocalEngine) {
     // Before the model, which takes its time.
     let maskDecoder = try maskDecoder.map { try MaskDecoder(path: $0) }
     let (engine, tokenizer) = try await load(
       directory: directory, stages: stages, threads: threads, precision: precision)
-    return EngineAnswerService(engine: engine, tokenizer: tokenizer, maskDecoder: maskDecoder)
+    let service = EngineAnswerService(
+      engine: engine, tokenizer: tokenizer, maskDecoder: maskDecoder)
+    return (service, engine)
   }
 
   /// Loads the model in `directory`, cut into `stages` stages, and its tokenizer.
@@ -32,6 +36,21 @@ enum LocalModel {
       modelDirectory: folder.path(percentEncoded: false), stages: stages, threads: threads,
       precision: precision)
     return (engine, tokenizer)
+  }
+
+  /// Runs `body`, and ends the engine before anybody can end the process: OpenBLAS's destructor and a product under way
+  /// don't go together.
+  static func using<Value>(
+    _ engine: LocalEngine?, _ body: () async throws -> Value
+  ) async throws -> Value {
+    do {
+      let value = try await body()
+      await engine?.stopAndWait()
+      return value
+    } catch {
+      await engine?.stopAndWait()
+      throw error
+    }
   }
 
   /// Says that there is no such folder before anything says which of its files is missing.

@@ -11,13 +11,15 @@ struct Palisade: AsyncParsableCommand {
     discussion: """
       One machine:    palisade run --model DIR --image a.jpg --prompt "caption en"
       A batch file:   palisade batch in.jsonl --output out.jsonl --model DIR
+      A video:        palisade video in.mp4 --prompt "detect cat" --output out.jsonl --model DIR
       A cluster:      palisade serve --model DIR --workers 1+2
                       palisade worker --coordinator tcp://127.0.0.1:7400   (three times)
                       palisade batch in.jsonl --output out.jsonl --coordinator tcp://127.0.0.1:7400
       """,
     version: version,
     subcommands: [
-      RunCommand.self, BatchCommand.self, EvalCommand.self, ServeCommand.self, WorkerCommand.self,
+      RunCommand.self, BatchCommand.self, VideoCommand.self, EvalCommand.self, ServeCommand.self,
+      WorkerCommand.self,
       StatusCommand.self, TopCommand.self, TraceCommand.self, CheckpointCommand.self,
       DoctorCommand.self, BenchCommand.self, KeysCommand.self,
     ])

@@ -77,9 +77,17 @@ struct RunCommand: AsyncParsableCommand {
   func run() async throws {
     let folder = try annotate.map { try AnnotationFolder(path: $0) }
     let maskFolder = try masks.map { try MaskFolder(path: $0) }
-    let service = try await LocalModel.service(
+    let (service, engine) = try await LocalModel.service(
       directory: model, stages: local.stages ?? 1, threads: local.threads,
       precision: local.precision, maskDecoder: local.maskDecoder)
+    try await LocalModel.using(engine) {
+      try await ask(service, folder: folder, maskFolder: maskFolder)
+    }
+  }
+
+  private func ask(
+    _ service: EngineAnswerService, folder: AnnotationFolder?, maskFolder: MaskFolder?
+  ) async throws {
     let groups = together ? [image] : image.map { [$0] }
     var failureCount = 0
     for await (number, paths, outcome) in answers(to: groups, from: service) {

@@ -22,6 +22,12 @@ struct HTTPOptions: ParsableArguments {
   var filesDirectory: String?
   @Option(help: "A host that pictures may be fetched from; may be given several times.")
   var allowImageHost: [String] = []
+  @Option(
+    help: """
+      Videos that clients may have opened: a folder, PROTOCOL://HOST[:PORT], or a protocol (rtsp, …) for \
+      every host; may be given several times. Without it only uploaded ones.
+      """)
+  var allowVideo: [String] = []
   @Option(help: "What clients call the model.")
   var modelName: String = "paligemma"
   @Option(help: "Write the service's URL, with the real port, to this file once listening.")
@@ -36,7 +42,7 @@ struct HTTPOptions: ParsableArguments {
   func validate() throws {
     guard let http else {
       let others = [apiKeyFile, tlsCert, tlsKey, filesDirectory, httpFile].compactMap { $0 }
-      guard others.isEmpty, allowImageHost.isEmpty else {
+      guard others.isEmpty, allowImageHost.isEmpty, allowVideo.isEmpty else {
         throw ValidationError("options about HTTP need --http ADDRESS, 127.0.0.1:8080 for instance")
       }
       return
@@ -89,6 +95,7 @@ struct HTTPOptions: ParsableArguments {
     configuration.filesDirectory = filesDirectory.map {
       URL(filePath: $0).standardizedFileURL.path(percentEncoded: false)
     }
+    configuration.videoSources = try VideoAllowList(allowVideo)
     if configuration.keys == nil {
       guard configuration.isLoopback || insecure else {
         throw CommandFailure(

@@ -164,7 +164,7 @@ struct ServeCommand: AsyncParsableCommand {
         engine: engine, tokenizer: tokenizer, imageLimits: http.imageLimits,
         maskDecoder: decoder),
       tokenizer: tokenizer, telemetry: engine.telemetry)
-    try await waitForStop(server, stopped)
+    try await LocalModel.using(engine) { try await waitForStop(server, stopped) }
     Terminal.note("serve: stopping")
   }
 

@@ -2,6 +2,8 @@ import ArgumentParser
 import Foundation
 import Jobs
 import Messaging
+import PaliGemma
+import Pipelining
 import Tensors
 
 /// Who answers: a model in this process, or a cluster; and how much is asked at once. Shared by the
@@ -50,6 +52,10 @@ struct ServiceOptions: ParsableArguments {
     let watch: ClusterWatch?
     /// Which model that is; nil when a cluster doesn't say.
     let model: ModelIdentity?
+    /// The side of the model's pictures; nil when a cluster doesn't say.
+    var pictureSide: Int?
+    /// The engine in this process.
+    fileprivate var engine: LocalEngine?
   }
 
   /// The model in this process, as a journal knows it, before it is loaded; nil for a cluster.
@@ -62,15 +68,23 @@ struct ServiceOptions: ParsableArguments {
     }
   }
 
-  /// Loads the model, or waits for the cluster.
+  /// Loads the model, or waits for the cluster; lets `body` ask, and ends what was begun.
   ///
-  /// - Throws: what is wrong with the model, or what the cluster lacks.
-  func start() async throws -> Answering {
+  /// - Throws: what is wrong with the model, what the cluster lacks, or what `body` throws.
+  func answering<Value>(_ body: (Answering) async throws -> Value) async throws -> Value {
+    let answering = try await start()
+    defer { answering.watch?.stop() }
+    return try await LocalModel.using(answering.engine) { try await body(answering) }
+  }
+
+  private func start() async throws -> Answering {
     if let model {
-      let service = try await LocalModel.service(
+      let (service, engine) = try await LocalModel.service(
         directory: model, stages: local.stages ?? 1, threads: local.threads,
         precision: local.precision, maskDecoder: local.maskDecoder)
-      return Answering(service: service, watch: nil, model: try localModel())
+      return Answering(
+        service: service, watch: nil, model: try localModel(),
+        pictureSide: service.preparation.config.vision.imageSide, engine: engine)
     }
     let endpoint =
       try coordinator ?? cluster.map { try ClusterFile(path: $0).coordinator }

@@ -16,17 +16,17 @@ import Testing
     "Pipelining": ["Checkpoints", "Messaging", "PaliGemma", "Tensors"],
     "VideoFrames": ["CProcess", "Imaging"],
     "Jobs": [
-      "Imaging", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization",
+      "Imaging", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization", "VideoFrames",
       "AsyncHTTPClient", "GRDB", "NIOCore", "NIOHTTP1", "NIOPosix",
     ],
     "HTTPAPI": [
       "Imaging", "Jobs", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization",
-      "HTTPTypes", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "Logging",
+      "VideoFrames", "HTTPTypes", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "Logging",
       "NIOCore", "NIOHTTPTypes", "NIOPosix", "NIOSSL", "ServiceLifecycle",
     ],
     "palisade": [
       "Tensors", "Checkpoints", "Imaging", "Tokenization", "PaliGemma", "Messaging", "Pipelining",
-      "Jobs", "HTTPAPI", "ArgumentParser", "AsyncHTTPClient", "Logging", "NIOCore",
+      "VideoFrames", "Jobs", "HTTPAPI", "ArgumentParser", "AsyncHTTPClient", "Logging", "NIOCore",
       "NIOHTTP1", "Yams",
     ],
   ]

@@ -210,6 +210,34 @@ def check_batches(page):
               "the batch's end")
 
 
+def check_videos(page):
+    """A film that another client uploads and asks about: its state, its frames with boxes, its answers, until its end."""
+    film = base64.b64encode((demo / "video" / "shapes.mp4").read_bytes()).decode()
+    video = page.script("""
+        const bytes = Uint8Array.from(atob(arguments[0]), (letter) => letter.charCodeAt(0));
+        const form = new FormData();
+        form.append('purpose', 'video');
+        form.append('file', new File([bytes], 'shapes.mp4'));
+        return fetch('/v1/files', { method: 'POST', body: form }).then((response) => response.json())
+          .then((file) => fetch('/v1/video/streams', {
+            method: 'POST', headers: { 'Content-Type': 'application/json' },
+            body: JSON.stringify({ file: file.id, prompt: 'detect red circle', every: '39', priority: 'interactive' }),
+          })).then((response) => response.json());""", film)
+    card = f"#video-list li[data-id='{video['id']}']"
+    page.wait(lambda: "ended" in page.texts(f"{card} .pill"), "the video's end")
+    page.wait(lambda: "answered" in page.texts(card)[0] and "detect red circle" in page.texts(card)[0], "its figures")
+    page.wait(lambda: page.script("return document.querySelector(arguments[0]).naturalWidth", f"{card} img") == 224,
+              "its latest frame")
+    live = page.script("""
+        return fetch('/v1/video/streams', {
+          method: 'POST', headers: { 'Content-Type': 'application/json' },
+          body: JSON.stringify({ source: 'rtsp://10.0.0.1/cam', prompt: 'caption en' }),
+        }).then((response) => response.status);""")
+    assert live == 403, live
+    page.script("document.getElementById('videos').scrollIntoView()")
+    page.browser.save_screenshot(str(pictures / "videos.png"))
+
+
 def check_key(page):
     """A key that the server refuses is asked for again by the page itself."""
     for key in ("sk-wrong-0123456789012345", KEY):
@@ -301,7 +329,7 @@ def main():
         browser = open_browser()
         page = Page(browser, cluster.url)
         checks = (check_cluster, check_timeline, check_trying, check_masks,
-                  check_batches, check_key, check_access, check_themes)
+                  check_batches, check_videos, check_key, check_access, check_themes)
         for check in checks:
             check(page)
             print(f"dashboard: {check.__name__} passed", flush=True)

@@ -2,6 +2,7 @@
 import { Charts } from "./charts.js";
 import { Timeline } from "./timeline.js";
 import { startTrying } from "./try.js";
+import { lookAtVideos } from "./videos.js";
 import { bytes, duration, element, number, percent } from "./format.js";
 
 const find = (id) => document.getElementById(id);
@@ -173,6 +174,7 @@ async function look() {
       const trace = await ask(`/v1/cluster/trace?after=${timeline.cursor}`);
       if (trace.ok) timeline.add(await trace.json());
     }
+    await lookAtVideos(ask);
     if (hasBatches) {
       const batches = await ask("/v1/batches?limit=20");
       hasBatches = batches.status !== 404 && batches.status !== 501;
