@@ -33,7 +33,10 @@ struct DecoderCommand: Sendable {
       // The first stream that is video and no cover picture, each frame once, in its own size.
       + ["-map", "0:V:0", "-an", "-sn", "-dn", "-map_metadata", "-1", "-fps_mode", "passthrough"]
       // With more threads the "encoder" of raw video holds frames back, one each.
-      + ["-threads", "1", "-autoscale", "0", "-vf", filters, "-f", "rawvideo", "-flush_packets", "1", "pipe:1"]
+      + [
+        "-threads", "1", "-autoscale", "0", "-vf", filters, "-f", "rawvideo", "-flush_packets", "1",
+        "pipe:1",
+      ]
   }
 
   private var inputOptions: [String] {

@@ -24,10 +24,15 @@ import VideoFrames
   }
 
   /// A camera: frames at their own pace, as MPEG-TS, until it is killed.
-  private func camera(_ clip: String, to address: String, format: String = "mpegts") throws -> Process {
+  private func camera(_ clip: String, to address: String, format: String = "mpegts") throws
+    -> Process
+  {
     try Clips.start(
       "ffmpeg",
-      ["-loglevel", "quiet", "-re", "-stream_loop", "-1", "-i", "file:" + clip, "-c", "copy", "-f", format, address])
+      [
+        "-loglevel", "quiet", "-re", "-stream_loop", "-1", "-i", "file:" + clip, "-c", "copy", "-f",
+        format, address,
+      ])
   }
 
   private func options() -> FeedOptions {
@@ -58,13 +63,18 @@ import VideoFrames
         if heard.states.contains(where: { $0.name == "reconnecting" }) { framesAfter += 1 }
         if framesAfter == 20 { feed.cancelSoon() }
       }
-      if case .state(.reconnecting) = event, !sender.isRunning { sender = try camera(clip, to: url + "?pkt_size=1316") }
+      if case .state(.reconnecting) = event, !sender.isRunning {
+        sender = try camera(clip, to: url + "?pkt_size=1316")
+      }
     }
     let names = heard.states.map(\.name)
     #expect(names.starts(with: ["connecting", "live", "stalled", "reconnecting"]), "\(names)")
     #expect(names.filter { $0 == "live" }.count >= 2 && names.last == "ended", "\(names)")
     #expect(framesAfter >= 20)
-    #expect(zip(heard.frames, heard.frames.dropFirst()).allSatisfy { $0.pts < $1.pts && $0.number < $1.number })
+    #expect(
+      zip(heard.frames, heard.frames.dropFirst()).allSatisfy {
+        $0.pts < $1.pts && $0.number < $1.number
+      })
     #expect(feed.status.reconnectionCount >= 1 && feed.status.decoderProcessID == nil)
   }
 
@@ -73,14 +83,20 @@ import VideoFrames
     let clip = try clips.encode("c.ts", count: 50, codec: FileTests.codecs[2].1)
     let url = "tcp://127.0.0.1:\(try Self.freePort(Int32(SOCK_STREAM.rawValue)))"
     let server = try Clips.start(
-      "ffmpeg", ["-loglevel", "quiet", "-re", "-i", "file:" + clip, "-c", "copy", "-f", "mpegts", url + "?listen=1"])
+      "ffmpeg",
+      [
+        "-loglevel", "quiet", "-re", "-i", "file:" + clip, "-c", "copy", "-f", "mpegts",
+        url + "?listen=1",
+      ])
     defer { server.terminate() }
     try await Task.sleep(for: .seconds(1))
     var options = options()
     options.attemptLimit = 2
     options.stallTimeout = .seconds(20)
     let heard = try await Heard.all(VideoFeed(VideoSource(url), options: options))
-    #expect(heard.frames.count > 30 && Array(heard.contents.prefix(5)) == Array(heard.contents[0]..<(heard.contents[0] + 5)))
+    #expect(
+      heard.frames.count > 30
+        && Array(heard.contents.prefix(5)) == Array(heard.contents[0]..<(heard.contents[0] + 5)))
     let attempts = heard.states.compactMap { state -> Int? in
       if case .reconnecting(let attempt, _, _) = state { attempt } else { nil }
     }
@@ -88,15 +104,19 @@ import VideoFrames
     #expect(heard.states.last == .ended(.closed), "\(heard.states)")
   }
 
-  @Test(.timeLimit(.minutes(1))) func whatWasNeverThereFailsAtOnceAndKeepsItsSecrets() async throws {
+  @Test(.timeLimit(.minutes(1))) func whatWasNeverThereFailsAtOnceAndKeepsItsSecrets() async throws
+  {
     let port = try Self.freePort(Int32(SOCK_STREAM.rawValue))
     for scheme in ["rtsp", "http", "rtmp"] {
-      let source = try VideoSource("\(scheme)://anna:geheim99@127.0.0.1:\(port)/live?token=s3cr3tvalue")
+      let source = try VideoSource(
+        "\(scheme)://anna:geheim99@127.0.0.1:\(port)/live?token=s3cr3tvalue")
       let heard = try await Heard.all(VideoFeed(source, options: options()))
       #expect(heard.states.map(\.name) == ["connecting", "failed"])
       #expect(heard.error?.code == .disconnected)
       let said = "\(heard.states) \(heard.notices) \(source) \(source.name)"
-      #expect(!said.contains("geheim99") && !said.contains("anna") && !said.contains("s3cr3tvalue"), "\(said)")
+      #expect(
+        !said.contains("geheim99") && !said.contains("anna") && !said.contains("s3cr3tvalue"),
+        "\(said)")
       #expect(said.contains("127.0.0.1:\(port)/live?token=***"))
     }
   }
@@ -106,7 +126,8 @@ import VideoFrames
     let (listener, port) = try Self.answering(
       "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:\(target)/x\r\nContent-Length: 0\r\n\r\n")
     defer { close(listener) }
-    let heard = try await Heard.all(VideoFeed(VideoSource("http://127.0.0.1:\(port)/v.mp4"), options: options()))
+    let heard = try await Heard.all(
+      VideoFeed(VideoSource("http://127.0.0.1:\(port)/v.mp4"), options: options()))
     #expect(heard.error?.code == .disconnected || heard.error?.code == .protocolNotAllowed)
     #expect(!"\(heard.states)".contains("\(target)"), "\(heard.states)")
   }
@@ -121,7 +142,8 @@ import VideoFrames
     address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
     let status = withUnsafeBytes(of: &address) { raw in
       raw.withMemoryRebound(to: sockaddr.self) { pointer in
-        pointer.baseAddress.map { bind(listener, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) } ?? -1
+        pointer.baseAddress.map { bind(listener, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+          ?? -1
       }
     }
     try #require(status == 0 && listen(listener, 8) == 0)
@@ -140,26 +162,37 @@ import VideoFrames
   }
 
   @Test func onlyWhatIsAllowedIsOpened() throws {
-    for text in ["ftp://h/x", "concat:a|b", "gopher://h/", "crypto+file:///etc/passwd", "subfile:,,start,0,end,0,,:/etc/passwd"] {
+    for text in [
+      "ftp://h/x", "concat:a|b", "gopher://h/", "crypto+file:///etc/passwd",
+      "subfile:,,start,0,end,0,,:/etc/passwd",
+    ] {
       do { #expect(try VideoSource(text).kind == .file, "\(text)") } catch {
         #expect(error.code == .protocolNotAllowed, "\(text)")
       }
     }
-    #expect(throws: VideoError.self) { try VideoSource("movie.mp4", allowed: VideoProtocol.network) }
+    #expect(throws: VideoError.self) {
+      try VideoSource("movie.mp4", allowed: VideoProtocol.network)
+    }
     #expect(throws: VideoError.self) { try VideoSource("-", allowed: VideoProtocol.network) }
-    for bad in ["", "http://", "rtsp:// x/", "http://h/\u{0}"] { #expect(throws: VideoError.self) { try VideoSource(bad) } }
+    for bad in ["", "http://", "rtsp:// x/", "http://h/\u{0}"] {
+      #expect(throws: VideoError.self) { try VideoSource(bad) }
+    }
     #expect(try VideoSource("rtsp://u:p@ss/w@h:8554/x?a=1#f").name == "rtsp://***@h:8554/x?a=***")
-    #expect(try VideoSource("RTSP://h/x").kind == .rtsp && VideoSource("/dev/video0").kind == .device)
-    #expect(try VideoSource("http://h:81/x").authority.map { "\($0.host) \($0.port ?? 0)" } == "h 81")
+    #expect(
+      try VideoSource("RTSP://h/x").kind == .rtsp && VideoSource("/dev/video0").kind == .device)
+    #expect(
+      try VideoSource("http://h:81/x").authority.map { "\($0.host) \($0.port ?? 0)" } == "h 81")
   }
 
   /// A list of files is a video to ffmpeg, and opens others.
   @Test func listsOfFilesAreNotFollowed() async throws {
     let clips = try Clips()
     try clips.encode("inner.mkv", count: 3)
-    try "ffconcat version 1.0\nfile inner.mkv\n".write(toFile: clips.path("list.mkv"), atomically: true, encoding: .utf8)
+    try "ffconcat version 1.0\nfile inner.mkv\n".write(
+      toFile: clips.path("list.mkv"), atomically: true, encoding: .utf8)
     #expect(try await Heard.file(clips.path("list.mkv")).error != nil)
-    try "#EXTM3U\n#EXTINF:1,\ninner.mkv\n#EXT-X-ENDLIST\n".write(toFile: clips.path("l.m3u8"), atomically: true, encoding: .utf8)
+    try "#EXTM3U\n#EXTINF:1,\ninner.mkv\n#EXT-X-ENDLIST\n".write(
+      toFile: clips.path("l.m3u8"), atomically: true, encoding: .utf8)
     #expect(try await Heard.file(clips.path("l.m3u8")).error != nil)
   }
 
@@ -169,7 +202,10 @@ import VideoFrames
     let path = clips.path("long.mkv")
     try Clips.run(
       "ffmpeg",
-      ["-loglevel", "error", "-f", "lavfi", "-i", "testsrc2=s=64x48:r=1:d=36000", "-c:v", "mpeg4", "-q:v", "20", path])
+      [
+        "-loglevel", "error", "-f", "lavfi", "-i", "testsrc2=s=64x48:r=1:d=36000", "-c:v", "mpeg4",
+        "-q:v", "20", path,
+      ])
     var options = FeedOptions()
     options.duplicates = .standard
     let feed = try VideoFeed(VideoSource(path), options: options)
@@ -187,7 +223,8 @@ import VideoFrames
   }
 
   static var residentByteCount: Int {
-    let fields = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(separator: " ")
+    let fields = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(
+      separator: " ")
     return (fields.flatMap { Int($0[1]) } ?? 0) * 4096
   }
 }

@@ -83,7 +83,10 @@ import VideoFrames
     try await writer.finish(at: MediaTime(seconds: 6))
     let probed = try Clips.probedTimes(path)
     #expect(probed == times + (name == "o.mp4" ? [] : [MediaTime(seconds: 6)]))
-    #expect(try Clips.run("ffprobe", ["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", path]).hasPrefix("6.0"))
+    #expect(
+      try Clips.run(
+        "ffprobe", ["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", path]
+      ).hasPrefix("6.0"))
     let heard = try await Heard.file(path)
     let first = try #require(heard.frames.first?.picture)
     #expect(first.width == 128 && first.height > 96 && first.height % 2 == 0)
