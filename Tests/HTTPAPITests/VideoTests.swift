@@ -85,12 +85,12 @@ import Testing
       #expect(picture.headers[.contentType] == "image/jpeg")
       #expect(picture.body.readableBytes > 1000)
       let metrics = try await client.execute(uri: "/metrics", method: .get)
-      let text = String(buffer: metrics.body)
-      #expect(text.contains(#"palisade_video_frames_total{outcome="answered"} 16"#))
-      #expect(text.contains("palisade_video_latency_seconds_count 16"))
-      #expect(text.contains(#"palisade_video_streams{state="ended"} 1"#))
+      let figures = String(buffer: metrics.body)
+      #expect(figures.contains(#"palisade_video_frames_total{outcome="answered"} 16"#))
+      #expect(figures.contains("palisade_video_latency_seconds_count 16"))
+      #expect(figures.contains(#"palisade_video_streams{state="ended"} 1"#))
       let list = try await client.fetch("/v1/video/streams").json
-      #expect(HTTPAPITests.text(list, "data.0.id") == id)
+      #expect(text(list, "data.0.id") == id)
       #expect(try await client.fetch("/v1/video/streams/\(id)", .delete).status == 200)
       #expect(try await client.fetch("/v1/video/streams/\(id)").status == 404)
     }
@@ -135,7 +135,8 @@ import Testing
       let (status, object, _) = try await client.post(
         "/v1/video/streams", try json(["source": source, "prompt": "caption en"]))
       #expect(status == 403 || status == 400, "\(object)")
-      #expect(try await client.fetch("/v1/video/streams").json["data"] as? [String] == [])
+      let list = try await client.fetch("/v1/video/streams").json
+      #expect((list["data"] as? [Any])?.isEmpty == true)
     }
   }
 
@@ -165,7 +166,8 @@ import Testing
   func keys() async throws {
     let bench = try Bench { $0.keys = try APIKeys([Bench.key]) }
     try await bench.test { client in
-      #expect(try await client.fetch("/v1/video/streams").status == 401)
+      let status = try await client.fetch("/v1/video/streams").status
+      #expect(status == 401)
     }
   }
 }
