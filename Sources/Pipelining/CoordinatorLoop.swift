@@ -26,6 +26,7 @@ final class CoordinatorLoop {
   private var wasReady = false
   private var probesLeft = 0
   private var lastPublished = 0
+  private var publishedEpoch: UInt64 = 0
 
   /// Ids of probes: above all ids that callers get.
   private static let firstProbe: UInt64 = 1 << 63
@@ -150,6 +151,8 @@ final class CoordinatorLoop {
         } else {
           let message = try ControlMessage.decode(frames)
           if case .heartbeat(let heartbeat) = message, let worker = state.worker(peer) {
+            // What a new plan's first heartbeat tells is dropped until the plan itself was told.
+            if state.epoch != publishedEpoch { publish() }
             submissions.telemetry.heard(heartbeat, from: worker)
           }
           apply(state.handle(.message(peer, message), now: now))
@@ -274,7 +277,7 @@ final class CoordinatorLoop {
 
   /// Shows how the cluster is to whoever wants to know.
   private func publish() {
-    lastPublished = now
+    (lastPublished, publishedEpoch) = (now, state.epoch)
     submissions.telemetry.publish(
       state.status, epoch: state.epoch, inFlight: scheduler?.counts.active ?? 0)
   }
