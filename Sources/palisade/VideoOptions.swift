@@ -78,6 +78,8 @@ struct VideoOptions: ParsableArguments {
   ///   - prompt: what is asked.
   ///   - resume: where an earlier run stopped.
   ///   - window: questions under way at once; nil for the usual number.
+  /// - Returns: the options.
+  /// - Throws: what is wrong with them.
   func session(
     _ source: VideoSource, prompt: String, resume: ResumePoint?, window: Int?
   ) throws -> VideoSessionOptions {

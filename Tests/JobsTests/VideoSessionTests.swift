@@ -79,7 +79,7 @@ import VideoFrames
   func repeats() async throws {
     // One second of movement, then it stands still.
     let path = try VideoClips.pattern(
-      "a.mp4", seconds: 4, filter: "select='lt(n,10)',tpad=stop_mode=clone:stop=30", in: folder)
+      "a.mp4", seconds: 1, filter: "tpad=stop_mode=clone:stop=30", in: folder)
     let service = FakeService()
     let (records, session, _) = try await VideoClips.records(path, service) {
       $0.feed.duplicates = .standard
@@ -100,7 +100,7 @@ import VideoFrames
   @Test("A frame whose reference has no answer is asked about itself")
   func repeatsOfFailures() async throws {
     let path = try VideoClips.pattern(
-      "a.mp4", seconds: 3, filter: "select='lt(n,1)',tpad=stop_mode=clone:stop=29", in: folder)
+      "a.mp4", seconds: 1, filter: "trim=end_frame=1,tpad=stop_mode=clone:stop=29", in: folder)
     let service = FakeService(failure: { _, call in
       call == 1 ? Failure(code: "image_broken", message: "for a test") : nil
     })
@@ -135,15 +135,17 @@ import VideoFrames
   @Test("Too late is dropped as stale, with one record each, and what is answered is in time")
   func stale() async throws {
     let path = try VideoClips.pattern("a.mp4", seconds: 4, in: folder)
-    let service = FakeService(delay: { _ in .milliseconds(150) })
+    let service = FakeService(delay: { _ in .milliseconds(500) })
     let (records, session, _) = try await VideoClips.records(path, service) {
-      $0.feed.policy = .staleness(budget: .milliseconds(400))
-      $0.budget = .milliseconds(400)
+      $0.feed.policy = .staleness(budget: .seconds(3))
+      $0.budget = .seconds(3)
       $0.window = 1
     }
     expectWhole(records, 40)
     #expect(session.status.dropped.values.reduce(0, +) > 0)
-    #expect(records.contains { $0.answer != nil })
+    #expect(
+      records.contains { $0.answer != nil },
+      "\(session.status.dropped) \(session.status.failed), \(session.status.repeated)")
   }
 
   @Test("Clips overlap, each frame has one record, and the rest at the end is asked about")

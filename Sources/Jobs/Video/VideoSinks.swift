@@ -18,6 +18,7 @@ public actor VideoSinks {
   ///   - subtitles: paths with the ending `.vtt` or `.srt`.
   ///   - annotate: a path with the ending `.mp4`, `.mkv` or `.webm`.
   ///   - isAppending: whether subtitles that are there stay.
+  /// - Throws: `invalid_option` for another ending, `unwritable`, `decoder_missing`.
   public init(
     prompt: String, subtitles: [String], annotate: String?, isAppending: Bool
   ) throws(VideoError) {
