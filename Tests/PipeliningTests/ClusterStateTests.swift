@@ -119,7 +119,7 @@ import Testing
     #expect(effects.contains(.suspend(isDeath: false)))
     // The spare's stage begins empty, the others go on from what they have.
     #expect(assigned(effects).map(\.peer) == [peer(3), peer(1), peer(2)])
-    #expect(assigned(effects).map(\.assign.keptEpoch) == [0, 0, 0])
+    #expect(assigned(effects).map(\.assign.keptEpoch) == [0, 1, 1])
   }
 
   @Test func aSlowWorkerGivesItsPlaceToASpare() throws {
@@ -184,7 +184,7 @@ import Testing
     beat(&state, [0, 1, 2], 1, now: 2600)
     let effects = state.handle(.tick, now: 2600)
     #expect(effects.contains(.suspend(isDeath: false)))
-    #expect(assigned(effects).map(\.assign.keptEpoch) == [0, 0, 0])
+    #expect(assigned(effects).map(\.assign.keptEpoch) == [1, 1, 1])
   }
 
   @Test func aWorkerThatDiesAgainAndAgainRests() throws {
