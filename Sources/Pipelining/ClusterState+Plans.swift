@@ -168,10 +168,14 @@ extension ClusterState {
   }
 
   /// Whether all decoder layers stay where they are, with what requests have left there.
-  ///
-  /// Never, for now: the simulator (seeds 3794, 5474, 9091) shows wrong tokens where kept caches are
-  /// gone on from, and none where every request is prefilled again.
-  private func canKeepCaches(_ plan: PipelinePlan) -> Bool { false }
+  private func canKeepCaches(_ plan: PipelinePlan) -> Bool {
+    plan.stages.allSatisfy { stage in
+      config.decoderLayers(in: stage.blocks).isEmpty && !stage.blocks.contains(config.headIndex)
+        || stage.workers.allSatisfy { index in
+          workers[index].map { $0.assignedEpoch > 0 && $0.loaded?.blocks == stage.blocks } ?? false
+        }
+    }
+  }
 
   private func stageNames() -> [String] {
     zip(planNames, plan?.stages ?? []).map { name, place in

@@ -9,12 +9,15 @@ struct DecodeGroups {
     var route: [Int]
     /// Tokens drawn under an earlier plan, which the stages see again.
     var recorded: [Int32]
+    /// The micro-batch that it is in, or was in last: whose answer it waits for.
+    var sequence: UInt64
     var isCancelled = false
 
-    init(_ segment: Segment, route: [Int]) {
+    init(_ segment: Segment, sequence: UInt64, route: [Int]) {
       position = segment.position + segment.rowCount
       promptRowCount =
         segment.phase == .prefill ? segment.rowCount : position - segment.recorded.count
+      self.sequence = sequence
       self.route = route
       recorded = segment.recorded
     }
@@ -30,7 +33,7 @@ struct DecodeGroups {
   private var returned: [(request: UInt64, tokens: [Int32])] = []
   private var finished: [UInt64] = []
   private var finishedRoute: [Int] = []
-  private var sequence: UInt64 = 0
+  private var count: UInt64 = 0
   /// Cancelled before their prefill came by; the newest only, since an old one never comes.
   private var cancelledEarly: [UInt64] = []
   private static let cancelledEarlyMaximum = 4096
@@ -58,7 +61,9 @@ struct DecodeGroups {
   /// has changed.
   mutating func admit(_ batch: MicroBatch) {
     for segment in batch.segments {
-      var request = Active(segment, route: batch.route)
+      var request = Active(segment, sequence: batch.sequence, route: batch.route)
+      // It starts anew here: a token from before would be put in the wrong place.
+      returned.removeAll { $0.request == segment.request }
       finished.removeAll { $0 == segment.request }
       if cancelledEarly.contains(segment.request) {
         request.isCancelled = true
@@ -68,13 +73,16 @@ struct DecodeGroups {
     }
   }
 
-  /// Takes tokens that the last stage chose; one that came before is dropped.
+  /// Takes tokens that the last stage chose; one that came before is dropped, and so is what a request
+  /// was answered, even a failure, before it started anew.
   ///
   /// Recorded tokens go through the stages many at a time where a row's bits don't depend on the
   /// rows beside it, else one by one as they first did.
   mutating func receive(_ batch: TokenBatch) {
     for result in batch.results {
-      guard let request = active[result.request] else { continue }
+      guard let request = active[result.request], request.sequence == batch.sequence else {
+        continue
+      }
       guard result.finish == .failed || result.index == request.index,
         !returned.contains(where: { $0.request == result.request })
       else { continue }
@@ -127,6 +135,9 @@ struct DecodeGroups {
     returned.removeFirst(group.count)
     var route = finishedRoute
     var segments: [Segment] = []
+    // The upper half of the numbers, so that they never meet the coordinator's.
+    count += 1
+    let sequence = 1 << 63 | count
     for (request, tokens) in group {
       guard var state = active[request] else { continue }
       segments.append(
@@ -134,15 +145,14 @@ struct DecodeGroups {
           request: request, phase: .decode, position: state.position, rowCount: tokens.count,
           tokenIDs: tokens))
       state.position += tokens.count
+      state.sequence = sequence
       active[request] = state
       route = state.route
     }
-    sequence += 1
     let released = finished
     finished = []
     return MicroBatch(
-      // The upper half of the numbers, so that they never meet the coordinator's.
-      epoch: epoch, sequence: 1 << 63 | sequence, stage: stage, route: route, segments: segments,
+      epoch: epoch, sequence: sequence, stage: stage, route: route, segments: segments,
       released: released)
   }
 }

@@ -58,6 +58,8 @@ public struct Scheduler {
   private var prefills: [UInt64: Prefill] = [:]
   private var prefillOfRequest: [UInt64: UInt64] = [:]
   private var sequence: UInt64 = 0
+  /// Micro-batches that failed under this plan.
+  private var failed = RecentSequences()
 
   /// A scheduler without a plan: requests wait.
   public init(config: ModelConfig, limits: Limits) {
@@ -169,6 +171,7 @@ public struct Scheduler {
   ///   - keepsCaches: whether the stages still have what requests left there.
   public mutating func begin(_ plan: PipelinePlan, epoch: UInt64, keepsCaches: Bool) {
     (self.plan, self.epoch, self.keepsCaches, sequence) = (plan, epoch, keepsCaches, 0)
+    failed = RecentSequences()
     if !keepsCaches {
       for id in records.keys { records[id]?.hasCaches = false }
       released = []
@@ -238,7 +241,7 @@ public struct Scheduler {
   /// Requests whose caches the stages have kept: straight to where decode steps start.
   private mutating func nextResumption(_ plan: PipelinePlan) -> MicroBatch? {
     let kept = replays.filter { id in
-      records[id].map { $0.hasCaches && !$0.isSuspect } ?? false
+      records[id].map { $0.hasCaches && !$0.tokens.isEmpty && !$0.isSuspect } ?? false
     }
     guard keepsCaches, !kept.isEmpty else { return nil }
     replays.removeAll(where: kept.contains)
@@ -263,6 +266,10 @@ public struct Scheduler {
   /// no event.
   public mutating func receive(_ batch: TokenBatch) -> [Event] {
     guard batch.epoch == epoch else { return [] }
+    // A second copy of a failure would start its requests a second time beside the first.
+    if batch.results.contains(where: { $0.finish == .failed }), !failed.insert(batch.sequence) {
+      return []
+    }
     var events: [Event] = []
     for result in batch.results where active.contains(result.request) {
       guard var record = records[result.request] else { continue }
@@ -271,7 +278,9 @@ public struct Scheduler {
         events += fail(result)
         continue
       }
-      record.hasCaches = true
+      // Where the answer has ended without its being heard, the stages keep nothing of it; where a
+      // replay has just begun, not all yet.
+      record.hasCaches = result.finish == nil && result.index + 1 >= record.tokens.count
       defer { records[result.request] = record }
       guard result.index == record.tokens.count else { continue }
       let token = TokenLogprob(
