@@ -82,6 +82,8 @@ struct Clips: ~Copyable {
     process.arguments = arguments
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = Pipe()
+    // Not the test's own: whoever reads that would wait for this process too.
+    process.standardError = FileHandle.nullDevice
     try process.run()
     return process
   }

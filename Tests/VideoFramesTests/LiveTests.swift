@@ -52,7 +52,8 @@ import VideoFrames
     let clip = try clips.encode("c.ts", count: 50, codec: FileTests.codecs[2].1)
     let url = "udp://127.0.0.1:\(try Self.freePort(Int32(SOCK_DGRAM.rawValue)))"
     var sender = try camera(clip, to: url + "?pkt_size=1316")
-    defer { sender.terminate() }
+    // ffmpeg may sleep through a gentler signal.
+    defer { kill(sender.processIdentifier, SIGKILL) }
     let feed = try VideoFeed(VideoSource(url), options: options())
     var heard = Heard()
     var framesAfter = 0
@@ -88,7 +89,7 @@ import VideoFrames
         "-loglevel", "quiet", "-re", "-i", "file:" + clip, "-c", "copy", "-f", "mpegts",
         url + "?listen=1",
       ])
-    defer { server.terminate() }
+    defer { kill(server.processIdentifier, SIGKILL) }
     try await Task.sleep(for: .seconds(1))
     var options = options()
     options.attemptLimit = 2
