@@ -35,9 +35,9 @@ enum VideoClips {
   static func pattern(
     _ name: String, seconds: Int, rate: Int = 10, filter: String = "null",
     in folder: TemporaryFolder
-  ) throws -> String {
+  ) async throws -> String {
     let path = folder.path(name)
-    try ffmpeg([
+    try await ffmpeg([
       "-f", "lavfi", "-i", "testsrc2=size=96x64:rate=\(rate):duration=\(seconds)", "-vf", filter,
       "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", path,
     ])
@@ -56,9 +56,10 @@ enum VideoClips {
   }
 
   /// Runs ffmpeg to its end.
-  static func ffmpeg(_ arguments: [String]) throws {
+  static func ffmpeg(_ arguments: [String]) async throws {
     let process = try start(arguments)
-    process.waitUntilExit()
+    // Not waitUntilExit: it would hold one of the few threads that all tests share.
+    while process.isRunning { try await Task.sleep(for: .milliseconds(10)) }
     try #require(process.terminationStatus == 0, "ffmpeg \(arguments.joined(separator: " "))")
   }
 

@@ -24,7 +24,7 @@ import VideoFrames
 
   @Test("Answers that come in any order leave in order of time, one record a frame")
   func ordering() async throws {
-    let path = try VideoClips.pattern("a.mp4", seconds: 4, in: folder)
+    let path = try await VideoClips.pattern("a.mp4", seconds: 4, in: folder)
     let service = FakeService(delay: { request in
       // The order of frames in reverse within each window.
       let number = Int(request.images[0].name.split(separator: " ").last ?? "0") ?? 0
@@ -41,7 +41,7 @@ import VideoFrames
 
   @Test("A frame that fails is one record with its error; the others are answered")
   func failing() async throws {
-    let path = try VideoClips.pattern("a.mp4", seconds: 2, in: folder)
+    let path = try await VideoClips.pattern("a.mp4", seconds: 2, in: folder)
     let service = FakeService(failure: { request, _ in
       request.images[0].name == "frame 7"
         ? Failure(code: "image_broken", message: "for a test") : nil
@@ -55,7 +55,7 @@ import VideoFrames
 
   @Test("A worker that is lost and comes back costs a file no frame")
   func losing() async throws {
-    let path = try VideoClips.pattern("a.mp4", seconds: 2, in: folder)
+    let path = try await VideoClips.pattern("a.mp4", seconds: 2, in: folder)
     let service = FakeService(failure: { _, call in
       (5...8).contains(call) ? Failure(code: "worker_lost", message: "for a test") : nil
     })
@@ -66,7 +66,7 @@ import VideoFrames
 
   @Test("Without patience each lost frame is one record with an error")
   func losingLive() async throws {
-    let path = try VideoClips.pattern("a.mp4", seconds: 2, in: folder)
+    let path = try await VideoClips.pattern("a.mp4", seconds: 2, in: folder)
     let service = FakeService(failure: { _, call in
       (5...8).contains(call) ? Failure(code: "worker_lost", message: "for a test") : nil
     })
@@ -78,7 +78,7 @@ import VideoFrames
   @Test("Frames that look alike repeat the last answer, and the saved share is told")
   func repeats() async throws {
     // One second of movement, then it stands still.
-    let path = try VideoClips.pattern(
+    let path = try await VideoClips.pattern(
       "a.mp4", seconds: 1, filter: "tpad=stop_mode=clone:stop=30", in: folder)
     let service = FakeService()
     let (records, session, _) = try await VideoClips.records(path, service) {
@@ -99,7 +99,7 @@ import VideoFrames
 
   @Test("A frame whose reference has no answer is asked about itself")
   func repeatsOfFailures() async throws {
-    let path = try VideoClips.pattern(
+    let path = try await VideoClips.pattern(
       "a.mp4", seconds: 1, filter: "trim=end_frame=1,tpad=stop_mode=clone:stop=29", in: folder)
     let service = FakeService(failure: { _, call in
       call == 1 ? Failure(code: "image_broken", message: "for a test") : nil
@@ -115,8 +115,8 @@ import VideoFrames
 
   @Test("A slow source doesn't hold up the others")
   func sideBySide() async throws {
-    let path = try VideoClips.pattern("a.mp4", seconds: 3, in: folder)
-    let slow = try VideoClips.pattern("slow.mp4", seconds: 3, in: folder)
+    let path = try await VideoClips.pattern("a.mp4", seconds: 3, in: folder)
+    let slow = try await VideoClips.pattern("slow.mp4", seconds: 3, in: folder)
     let release = Mutex(false)
     let service = FakeService(delay: { request in
       request.prompt == "slow" && !release.withLock { $0 } ? .milliseconds(300) : .milliseconds(1)
@@ -134,7 +134,7 @@ import VideoFrames
 
   @Test("Too late is dropped as stale, with one record each, and what is answered is in time")
   func stale() async throws {
-    let path = try VideoClips.pattern("a.mp4", seconds: 4, in: folder)
+    let path = try await VideoClips.pattern("a.mp4", seconds: 4, in: folder)
     let service = FakeService(delay: { _ in .milliseconds(500) })
     let (records, session, _) = try await VideoClips.records(path, service) {
       $0.feed.policy = .staleness(budget: .seconds(3))
@@ -150,7 +150,7 @@ import VideoFrames
 
   @Test("Clips overlap, each frame has one record, and the rest at the end is asked about")
   func clips() async throws {
-    let path = try VideoClips.pattern("a.mp4", seconds: 1, in: folder)
+    let path = try await VideoClips.pattern("a.mp4", seconds: 1, in: folder)
     let service = FakeService()
     let (records, session, _) = try await VideoClips.records(path, service) {
       $0.mode = .clip(count: 4, stride: 2)
@@ -169,7 +169,7 @@ import VideoFrames
 
   @Test("Cancelling a file's session leaves no record of what was under way")
   func cancelling() async throws {
-    let path = try VideoClips.pattern("a.mp4", seconds: 4, in: folder)
+    let path = try await VideoClips.pattern("a.mp4", seconds: 4, in: folder)
     let service = FakeService(delay: { _ in .milliseconds(50) })
     let source = try VideoSource(path)
     let options = VideoSessionOptions(prompt: "caption en", source: source)

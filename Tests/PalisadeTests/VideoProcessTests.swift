@@ -26,7 +26,7 @@ import Testing
     (FileManager.default.contents(atPath: path) ?? Data()).count { $0 == 10 }
   }
 
-  private func film(_ path: String, seconds: Int, rate: Int = 10) throws -> String {
+  private func film(_ path: String, seconds: Int, rate: Int = 10) async throws -> String {
     let process = Process()
     process.executableURL = URL(filePath: "/usr/bin/env")
     process.arguments = [
@@ -35,7 +35,8 @@ import Testing
       "ultrafast", "-pix_fmt", "yuv420p", path,
     ]
     try process.run()
-    process.waitUntilExit()
+    // Not waitUntilExit: it would hold one of the few threads that all tests share.
+    while process.isRunning { try await Task.sleep(for: .milliseconds(10)) }
     try #require(process.terminationStatus == 0)
     return path
   }
@@ -69,7 +70,7 @@ import Testing
   func resuming() async throws {
     let folder = try Program.temporaryFolder()
     defer { try? FileManager.default.removeItem(at: folder) }
-    let film = try film(folder.appending(path: "in.mp4").path(), seconds: 40)
+    let film = try await film(folder.appending(path: "in.mp4").path(), seconds: 40)
     let output = folder.appending(path: "out.jsonl").path()
     let words = [
       "video", film, "--prompt", "caption en", "--every", "all", "--output", output, "--model",
@@ -102,7 +103,7 @@ import Testing
   func interrupting() async throws {
     let folder = try Program.temporaryFolder()
     defer { try? FileManager.default.removeItem(at: folder) }
-    let film = try film(folder.appending(path: "in.mp4").path(), seconds: 60)
+    let film = try await film(folder.appending(path: "in.mp4").path(), seconds: 60)
     for round in 0..<4 {
       let output = folder.appending(path: "out-\(round).jsonl").path()
       let running = try Program.start([
@@ -128,7 +129,7 @@ import Testing
       cluster.kill()
       try? FileManager.default.removeItem(at: folder)
     }
-    let film = try film(folder.appending(path: "in.mp4").path(), seconds: 30)
+    let film = try await film(folder.appending(path: "in.mp4").path(), seconds: 30)
     let output = folder.appending(path: "out.jsonl").path()
     let running = try Program.start([
       "video", film, "--prompt", "caption en", "--every", "all", "--output", output,
