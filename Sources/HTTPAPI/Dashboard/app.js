@@ -12,11 +12,13 @@ let isAsking = false;
 /** Asks the server; a key that it wants is asked of the user. */
 export async function ask(path, options = {}) {
   const headers = { ...options.headers };
+  const tried = key;
   if (key) headers.Authorization = `Bearer ${key}`;
   // A key that was typed counts alone: not the one that the browser signed in with.
   const credentials = key ? "omit" : "same-origin";
   const response = await fetch(path, { ...options, headers, credentials });
-  if (response.status === 401) askForKey();
+  // Another key may have been typed since.
+  if (response.status === 401 && tried === key) askForKey();
   return response;
 }
 
