@@ -101,6 +101,14 @@ let package = Package(
     .target(
       name: "GoldenFixtures", dependencies: ["Checkpoints", "PaliGemma", "Tensors"],
       path: "Tests/GoldenFixtures", swiftSettings: swift),
+    // Readers of bytes from outside, for FuzzingTests and for libFuzzer (scripts/fuzz).
+    .target(
+      name: "Fuzzing",
+      dependencies: [
+        "Checkpoints", "Imaging", "Messaging", "PaliGemma", "Tensors", "Tokenization",
+      ], path: "Tests/Fuzzing", swiftSettings: swift),
+    .testTarget(
+      name: "FuzzingTests", dependencies: ["Fuzzing"], exclude: ["Seeds"], swiftSettings: swift),
     .testTarget(name: "TidyTests", swiftSettings: swift),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"], swiftSettings: swift),
     .testTarget(
@@ -125,14 +133,14 @@ let package = Package(
     .testTarget(
       name: "JobsTests",
       dependencies: [
-        "Checkpoints", "GoldenFixtures", "Imaging", "Jobs", "Messaging", "PaliGemma",
+        "Checkpoints", "Fuzzing", "GoldenFixtures", "Imaging", "Jobs", "Messaging", "PaliGemma",
         "Pipelining", "Tensors", "Tokenization", "VideoFrames",
         .product(name: "GRDB", package: "GRDB.swift"),
       ], exclude: ["Fixtures"], swiftSettings: swift),
     .testTarget(
       name: "HTTPAPITests",
       dependencies: [
-        "HTTPAPI", "Imaging", "Jobs", "Messaging", "PaliGemma", "Pipelining", "Tensors",
+        "Fuzzing", "HTTPAPI", "Imaging", "Jobs", "Messaging", "PaliGemma", "Pipelining", "Tensors",
         "Tokenization",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdTesting", package: "hummingbird"),
@@ -142,7 +150,8 @@ let package = Package(
     .testTarget(
       name: "PalisadeTests",
       dependencies: [
-        "Imaging", "Tensors", "palisade", .product(name: "GRDB", package: "GRDB.swift"),
+        "Fuzzing", "Imaging", "Messaging", "Tensors", "palisade",
+        .product(name: "GRDB", package: "GRDB.swift"),
       ],
       swiftSettings: swift),
     .testTarget(
@@ -155,3 +164,11 @@ let package = Package(
   cLanguageStandard: .gnu17,
   cxxLanguageStandard: .cxx17
 )
+
+// Only scripts/fuzz builds it: it needs libFuzzer, whose place only that script knows.
+if Context.environment["PALISADE_FUZZ"] != nil {
+  package.targets.append(
+    .executableTarget(
+      name: "FuzzDriver", dependencies: ["Fuzzing"], path: "Tests/FuzzDriver",
+      swiftSettings: swift + [.unsafeFlags(["-parse-as-library"])]))
+}

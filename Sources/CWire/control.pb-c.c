@@ -142,6 +142,51 @@ void   palisade__wire__trace_span__free_unpacked
   assert(message->base.descriptor == &palisade__wire__trace_span__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   palisade__wire__loaded_stage__init
+                     (Palisade__Wire__LoadedStage         *message)
+{
+  static const Palisade__Wire__LoadedStage init_value = PALISADE__WIRE__LOADED_STAGE__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__loaded_stage__get_packed_size
+                     (const Palisade__Wire__LoadedStage *message)
+{
+  assert(message->base.descriptor == &palisade__wire__loaded_stage__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__loaded_stage__pack
+                     (const Palisade__Wire__LoadedStage *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__loaded_stage__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__loaded_stage__pack_to_buffer
+                     (const Palisade__Wire__LoadedStage *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__loaded_stage__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__LoadedStage *
+       palisade__wire__loaded_stage__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__LoadedStage *)
+     protobuf_c_message_unpack (&palisade__wire__loaded_stage__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__loaded_stage__free_unpacked
+                     (Palisade__Wire__LoadedStage *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__loaded_stage__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   palisade__wire__register__init
                      (Palisade__Wire__Register         *message)
 {
@@ -727,6 +772,51 @@ void   palisade__wire__shutdown__free_unpacked
   assert(message->base.descriptor == &palisade__wire__shutdown__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   palisade__wire__register_again__init
+                     (Palisade__Wire__RegisterAgain         *message)
+{
+  static const Palisade__Wire__RegisterAgain init_value = PALISADE__WIRE__REGISTER_AGAIN__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__register_again__get_packed_size
+                     (const Palisade__Wire__RegisterAgain *message)
+{
+  assert(message->base.descriptor == &palisade__wire__register_again__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__register_again__pack
+                     (const Palisade__Wire__RegisterAgain *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__register_again__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__register_again__pack_to_buffer
+                     (const Palisade__Wire__RegisterAgain *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__register_again__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__RegisterAgain *
+       palisade__wire__register_again__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__RegisterAgain *)
+     protobuf_c_message_unpack (&palisade__wire__register_again__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__register_again__free_unpacked
+                     (Palisade__Wire__RegisterAgain *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__register_again__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   palisade__wire__control_envelope__init
                      (Palisade__Wire__ControlEnvelope         *message)
 {
@@ -1224,7 +1314,84 @@ const ProtobufCMessageDescriptor palisade__wire__trace_span__descriptor =
   (ProtobufCMessageInit) palisade__wire__trace_span__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__register__field_descriptors[7] =
+static const ProtobufCFieldDescriptor palisade__wire__loaded_stage__field_descriptors[4] =
+{
+  {
+    "first_block",
+    40,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__LoadedStage, first_block),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "end_block",
+    41,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__LoadedStage, end_block),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "precision",
+    42,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__LoadedStage, precision),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "fingerprint",
+    43,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__LoadedStage, fingerprint),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__loaded_stage__field_indices_by_name[] = {
+  1,   /* field[1] = end_block */
+  3,   /* field[3] = fingerprint */
+  0,   /* field[0] = first_block */
+  2,   /* field[2] = precision */
+};
+static const ProtobufCIntRange palisade__wire__loaded_stage__number_ranges[1 + 1] =
+{
+  { 40, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor palisade__wire__loaded_stage__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.LoadedStage",
+  "LoadedStage",
+  "Palisade__Wire__LoadedStage",
+  "palisade.wire",
+  sizeof(Palisade__Wire__LoadedStage),
+  4,
+  palisade__wire__loaded_stage__field_descriptors,
+  palisade__wire__loaded_stage__field_indices_by_name,
+  1,  palisade__wire__loaded_stage__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__loaded_stage__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__register__field_descriptors[8] =
 {
   {
     "name",
@@ -1310,20 +1477,34 @@ static const ProtobufCFieldDescriptor palisade__wire__register__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "loaded",
+    40,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Register, loaded),
+    &palisade__wire__loaded_stage__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__register__field_indices_by_name[] = {
   2,   /* field[2] = data_endpoint */
   1,   /* field[1] = host */
   3,   /* field[3] = instruction_set */
+  7,   /* field[7] = loaded */
   5,   /* field[5] = memory_bytes */
   0,   /* field[0] = name */
   6,   /* field[6] = software_version */
   4,   /* field[4] = threads */
 };
-static const ProtobufCIntRange palisade__wire__register__number_ranges[1 + 1] =
+static const ProtobufCIntRange palisade__wire__register__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 40, 7 },
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor palisade__wire__register__descriptor =
 {
@@ -1333,10 +1514,10 @@ const ProtobufCMessageDescriptor palisade__wire__register__descriptor =
   "Palisade__Wire__Register",
   "palisade.wire",
   sizeof(Palisade__Wire__Register),
-  7,
+  8,
   palisade__wire__register__field_descriptors,
   palisade__wire__register__field_indices_by_name,
-  1,  palisade__wire__register__number_ranges,
+  2,  palisade__wire__register__number_ranges,
   (ProtobufCMessageInit) palisade__wire__register__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -1417,7 +1598,7 @@ const ProtobufCMessageDescriptor palisade__wire__ready__descriptor =
   (ProtobufCMessageInit) palisade__wire__ready__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__heartbeat__field_descriptors[8] =
+static const ProtobufCFieldDescriptor palisade__wire__heartbeat__field_descriptors[9] =
 {
   {
     "epoch",
@@ -1515,6 +1696,18 @@ static const ProtobufCFieldDescriptor palisade__wire__heartbeat__field_descripto
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "silent_workers",
+    40,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Palisade__Wire__Heartbeat, n_silent_workers),
+    offsetof(Palisade__Wire__Heartbeat, silent_workers),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__heartbeat__field_indices_by_name[] = {
   3,   /* field[3] = busy_milliseconds */
@@ -1524,12 +1717,14 @@ static const unsigned palisade__wire__heartbeat__field_indices_by_name[] = {
   4,   /* field[4] = gauges */
   6,   /* field[6] = round_trip_nanoseconds */
   5,   /* field[5] = sent_nanoseconds */
+  8,   /* field[8] = silent_workers */
   7,   /* field[7] = spans */
 };
-static const ProtobufCIntRange palisade__wire__heartbeat__number_ranges[1 + 1] =
+static const ProtobufCIntRange palisade__wire__heartbeat__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 40, 8 },
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor palisade__wire__heartbeat__descriptor =
 {
@@ -1539,10 +1734,10 @@ const ProtobufCMessageDescriptor palisade__wire__heartbeat__descriptor =
   "Palisade__Wire__Heartbeat",
   "palisade.wire",
   sizeof(Palisade__Wire__Heartbeat),
-  8,
+  9,
   palisade__wire__heartbeat__field_descriptors,
   palisade__wire__heartbeat__field_indices_by_name,
-  1,  palisade__wire__heartbeat__number_ranges,
+  2,  palisade__wire__heartbeat__number_ranges,
   (ProtobufCMessageInit) palisade__wire__heartbeat__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -1679,7 +1874,7 @@ const ProtobufCMessageDescriptor palisade__wire__welcome__descriptor =
   (ProtobufCMessageInit) palisade__wire__welcome__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__worker_address__field_descriptors[2] =
+static const ProtobufCFieldDescriptor palisade__wire__worker_address__field_descriptors[3] =
 {
   {
     "worker",
@@ -1705,15 +1900,28 @@ static const ProtobufCFieldDescriptor palisade__wire__worker_address__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "public_key",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__WorkerAddress, public_key),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__worker_address__field_indices_by_name[] = {
   1,   /* field[1] = endpoint */
+  2,   /* field[2] = public_key */
   0,   /* field[0] = worker */
 };
 static const ProtobufCIntRange palisade__wire__worker_address__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor palisade__wire__worker_address__descriptor =
 {
@@ -1723,7 +1931,7 @@ const ProtobufCMessageDescriptor palisade__wire__worker_address__descriptor =
   "Palisade__Wire__WorkerAddress",
   "palisade.wire",
   sizeof(Palisade__Wire__WorkerAddress),
-  2,
+  3,
   palisade__wire__worker_address__field_descriptors,
   palisade__wire__worker_address__field_indices_by_name,
   1,  palisade__wire__worker_address__number_ranges,
@@ -1794,7 +2002,7 @@ const ProtobufCMessageDescriptor palisade__wire__stage_assignment__descriptor =
   (ProtobufCMessageInit) palisade__wire__stage_assignment__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__assign__field_descriptors[8] =
+static const ProtobufCFieldDescriptor palisade__wire__assign__field_descriptors[10] =
 {
   {
     "epoch",
@@ -1892,10 +2100,36 @@ static const ProtobufCFieldDescriptor palisade__wire__assign__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "kept_epoch",
+    40,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Assign, kept_epoch),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "kept_requests",
+    41,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Palisade__Wire__Assign, n_kept_requests),
+    offsetof(Palisade__Wire__Assign, kept_requests),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__assign__field_indices_by_name[] = {
   0,   /* field[0] = epoch */
   7,   /* field[7] = fingerprint */
+  8,   /* field[8] = kept_epoch */
+  9,   /* field[9] = kept_requests */
   6,   /* field[6] = maximum_micro_batches */
   1,   /* field[1] = model_directory */
   2,   /* field[2] = precision */
@@ -1903,10 +2137,11 @@ static const unsigned palisade__wire__assign__field_indices_by_name[] = {
   3,   /* field[3] = stage */
   4,   /* field[4] = stages */
 };
-static const ProtobufCIntRange palisade__wire__assign__number_ranges[1 + 1] =
+static const ProtobufCIntRange palisade__wire__assign__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 40, 8 },
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor palisade__wire__assign__descriptor =
 {
@@ -1916,10 +2151,10 @@ const ProtobufCMessageDescriptor palisade__wire__assign__descriptor =
   "Palisade__Wire__Assign",
   "palisade.wire",
   sizeof(Palisade__Wire__Assign),
-  8,
+  10,
   palisade__wire__assign__field_descriptors,
   palisade__wire__assign__field_indices_by_name,
-  1,  palisade__wire__assign__number_ranges,
+  2,  palisade__wire__assign__number_ranges,
   (ProtobufCMessageInit) palisade__wire__assign__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -2114,7 +2349,25 @@ const ProtobufCMessageDescriptor palisade__wire__shutdown__descriptor =
   (ProtobufCMessageInit) palisade__wire__shutdown__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__control_envelope__field_descriptors[12] =
+#define palisade__wire__register_again__field_descriptors NULL
+#define palisade__wire__register_again__field_indices_by_name NULL
+#define palisade__wire__register_again__number_ranges NULL
+const ProtobufCMessageDescriptor palisade__wire__register_again__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.RegisterAgain",
+  "RegisterAgain",
+  "Palisade__Wire__RegisterAgain",
+  "palisade.wire",
+  sizeof(Palisade__Wire__RegisterAgain),
+  0,
+  palisade__wire__register_again__field_descriptors,
+  palisade__wire__register_again__field_indices_by_name,
+  0,  palisade__wire__register_again__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__register_again__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__control_envelope__field_descriptors[13] =
 {
   {
     "protocol_version",
@@ -2260,6 +2513,18 @@ static const ProtobufCFieldDescriptor palisade__wire__control_envelope__field_de
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "register_again",
+    51,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__ControlEnvelope, body_case),
+    offsetof(Palisade__Wire__ControlEnvelope, register_again),
+    &palisade__wire__register_again__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__control_envelope__field_indices_by_name[] = {
   7,   /* field[7] = assign */
@@ -2269,18 +2534,20 @@ static const unsigned palisade__wire__control_envelope__field_indices_by_name[] 
   8,   /* field[8] = heartbeat_reply */
   0,   /* field[0] = protocol_version */
   2,   /* field[2] = ready */
+  12,   /* field[12] = register_again */
   1,   /* field[1] = register_worker */
   10,   /* field[10] = reset */
   11,   /* field[11] = shutdown */
   6,   /* field[6] = welcome */
   4,   /* field[4] = worker_failure */
 };
-static const ProtobufCIntRange palisade__wire__control_envelope__number_ranges[3 + 1] =
+static const ProtobufCIntRange palisade__wire__control_envelope__number_ranges[4 + 1] =
 {
   { 1, 0 },
   { 10, 1 },
   { 20, 6 },
-  { 0, 12 }
+  { 51, 12 },
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor palisade__wire__control_envelope__descriptor =
 {
@@ -2290,10 +2557,10 @@ const ProtobufCMessageDescriptor palisade__wire__control_envelope__descriptor =
   "Palisade__Wire__ControlEnvelope",
   "palisade.wire",
   sizeof(Palisade__Wire__ControlEnvelope),
-  12,
+  13,
   palisade__wire__control_envelope__field_descriptors,
   palisade__wire__control_envelope__field_indices_by_name,
-  3,  palisade__wire__control_envelope__number_ranges,
+  4,  palisade__wire__control_envelope__number_ranges,
   (ProtobufCMessageInit) palisade__wire__control_envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

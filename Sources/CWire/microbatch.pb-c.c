@@ -367,6 +367,51 @@ void   palisade__wire__token_batch__free_unpacked
   assert(message->base.descriptor == &palisade__wire__token_batch__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   palisade__wire__pulse__init
+                     (Palisade__Wire__Pulse         *message)
+{
+  static const Palisade__Wire__Pulse init_value = PALISADE__WIRE__PULSE__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__pulse__get_packed_size
+                     (const Palisade__Wire__Pulse *message)
+{
+  assert(message->base.descriptor == &palisade__wire__pulse__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__pulse__pack
+                     (const Palisade__Wire__Pulse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__pulse__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__pulse__pack_to_buffer
+                     (const Palisade__Wire__Pulse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__pulse__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__Pulse *
+       palisade__wire__pulse__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__Pulse *)
+     protobuf_c_message_unpack (&palisade__wire__pulse__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__pulse__free_unpacked
+                     (Palisade__Wire__Pulse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__pulse__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   palisade__wire__stage_envelope__init
                      (Palisade__Wire__StageEnvelope         *message)
 {
@@ -696,7 +741,7 @@ const ProtobufCMessageDescriptor palisade__wire__sampling__descriptor =
   (ProtobufCMessageInit) palisade__wire__sampling__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__segment__field_descriptors[8] =
+static const ProtobufCFieldDescriptor palisade__wire__segment__field_descriptors[9] =
 {
   {
     "request",
@@ -794,21 +839,35 @@ static const ProtobufCFieldDescriptor palisade__wire__segment__field_descriptors
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "recorded",
+    40,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Palisade__Wire__Segment, n_recorded),
+    offsetof(Palisade__Wire__Segment, recorded),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__segment__field_indices_by_name[] = {
   6,   /* field[6] = capacity */
   5,   /* field[5] = image_count */
   1,   /* field[1] = phase */
   2,   /* field[2] = position */
+  8,   /* field[8] = recorded */
   0,   /* field[0] = request */
   3,   /* field[3] = row_count */
   7,   /* field[7] = sampling */
   4,   /* field[4] = token_ids */
 };
-static const ProtobufCIntRange palisade__wire__segment__number_ranges[1 + 1] =
+static const ProtobufCIntRange palisade__wire__segment__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 40, 8 },
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor palisade__wire__segment__descriptor =
 {
@@ -818,10 +877,10 @@ const ProtobufCMessageDescriptor palisade__wire__segment__descriptor =
   "Palisade__Wire__Segment",
   "palisade.wire",
   sizeof(Palisade__Wire__Segment),
-  8,
+  9,
   palisade__wire__segment__field_descriptors,
   palisade__wire__segment__field_indices_by_name,
-  1,  palisade__wire__segment__number_ranges,
+  2,  palisade__wire__segment__number_ranges,
   (ProtobufCMessageInit) palisade__wire__segment__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -1223,7 +1282,58 @@ const ProtobufCMessageDescriptor palisade__wire__token_batch__descriptor =
   (ProtobufCMessageInit) palisade__wire__token_batch__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__stage_envelope__field_descriptors[3] =
+static const ProtobufCFieldDescriptor palisade__wire__pulse__field_descriptors[2] =
+{
+  {
+    "plan_epoch",
+    40,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Pulse, plan_epoch),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "worker",
+    41,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Pulse, worker),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__pulse__field_indices_by_name[] = {
+  0,   /* field[0] = plan_epoch */
+  1,   /* field[1] = worker */
+};
+static const ProtobufCIntRange palisade__wire__pulse__number_ranges[1 + 1] =
+{
+  { 40, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor palisade__wire__pulse__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.Pulse",
+  "Pulse",
+  "Palisade__Wire__Pulse",
+  "palisade.wire",
+  sizeof(Palisade__Wire__Pulse),
+  2,
+  palisade__wire__pulse__field_descriptors,
+  palisade__wire__pulse__field_indices_by_name,
+  1,  palisade__wire__pulse__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__pulse__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__stage_envelope__field_descriptors[4] =
 {
   {
     "protocol_version",
@@ -1261,16 +1371,30 @@ static const ProtobufCFieldDescriptor palisade__wire__stage_envelope__field_desc
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "pulse",
+    50,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__StageEnvelope, body_case),
+    offsetof(Palisade__Wire__StageEnvelope, pulse),
+    &palisade__wire__pulse__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__stage_envelope__field_indices_by_name[] = {
   1,   /* field[1] = micro_batch */
   0,   /* field[0] = protocol_version */
+  3,   /* field[3] = pulse */
   2,   /* field[2] = token_batch */
 };
-static const ProtobufCIntRange palisade__wire__stage_envelope__number_ranges[1 + 1] =
+static const ProtobufCIntRange palisade__wire__stage_envelope__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 50, 3 },
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor palisade__wire__stage_envelope__descriptor =
 {
@@ -1280,10 +1404,10 @@ const ProtobufCMessageDescriptor palisade__wire__stage_envelope__descriptor =
   "Palisade__Wire__StageEnvelope",
   "palisade.wire",
   sizeof(Palisade__Wire__StageEnvelope),
-  3,
+  4,
   palisade__wire__stage_envelope__field_descriptors,
   palisade__wire__stage_envelope__field_indices_by_name,
-  1,  palisade__wire__stage_envelope__number_ranges,
+  2,  palisade__wire__stage_envelope__number_ranges,
   (ProtobufCMessageInit) palisade__wire__stage_envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -38,15 +38,14 @@ struct ClientConnection {
   }
 
   /// The identity tells the coordinator that this is a client, and not a worker.
-  static func options(security: Security) -> SocketOptions {
+  static func options(_ links: Links) -> SocketOptions {
     var options = SocketOptions()
     options.identity = Array("client:\(UUID().uuidString)".utf8)
     options.sendHighWaterMark = JobLimits.clientHighWaterMark
     options.receiveHighWaterMark = JobLimits.clientHighWaterMark
     options.reconnectMilliseconds = reconnectMilliseconds
     options.lingerMilliseconds = 200
-    options.security = security
-    return options
+    return links.toCoordinator(options)
   }
 
   /// Refuses what the protocol could not carry, before it is sent.

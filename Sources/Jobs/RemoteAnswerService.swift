@@ -37,11 +37,11 @@ public final class RemoteAnswerService: AnswerService {
   /// - Parameters:
   ///   - endpoint: of the coordinator's client socket.
   ///   - context: whose I/O thread moves the bytes; nil to make one.
-  ///   - security: CURVE keys for endpoints that leave this machine.
+  ///   - links: how the connection is protected.
   ///   - patience: how long to wait for what.
   /// - Throws: `invalid_endpoint`, `insecure_endpoint` or `messaging`.
   public init(
-    endpoint: String, context: Context? = nil, security: Security = .plain,
+    endpoint: String, context: Context? = nil, links: Links = .local,
     patience: RemotePatience = RemotePatience()
   ) throws(Failure) {
     self.endpoint = endpoint
@@ -54,7 +54,7 @@ public final class RemoteAnswerService: AnswerService {
     do throws(MessagingError) {
       let context = if let context { context } else { try Context() }
       // A socket made and dropped here shows a wrong endpoint at once, not in the thread.
-      let options = ClientConnection.options(security: security)
+      let options = ClientConnection.options(links)
       try Socket(.dealer, in: context, options: options).connect(endpoint)
       box = try ClientMailbox(capacity: JobLimits.pendingRequestCount)
       let box = box

@@ -20,10 +20,13 @@ public struct WorkerAddress: Sendable, Equatable {
   public var worker: Int
   /// Its data endpoint.
   public var endpoint: String
+  /// The key by which others know its data endpoint; empty without keys.
+  public var publicKey: String
   /// Makes an address.
-  public init(worker: Int, endpoint: String) {
+  public init(worker: Int, endpoint: String, publicKey: String = "") {
     self.worker = worker
     self.endpoint = endpoint
+    self.publicKey = publicKey
   }
 }
 
@@ -58,6 +61,10 @@ public struct Assign: Sendable, Equatable {
   public var maximumMicroBatches: Int
   /// Of the model's configuration; a worker that reads another refuses.
   public var fingerprint: String
+  /// The plan before, when caches are kept from it; 0 when none are.
+  public var keptEpoch: UInt64
+  /// The requests whose caches are kept; all others go.
+  public var keptRequests: [UInt64]
   /// Makes the order.
   public init(
     epoch: UInt64,
@@ -67,7 +74,9 @@ public struct Assign: Sendable, Equatable {
     stages: [StageAssignment],
     resultsEndpoint: String,
     maximumMicroBatches: Int,
-    fingerprint: String
+    fingerprint: String,
+    keptEpoch: UInt64 = 0,
+    keptRequests: [UInt64] = []
   ) {
     self.epoch = epoch
     self.modelDirectory = modelDirectory
@@ -77,5 +86,7 @@ public struct Assign: Sendable, Equatable {
     self.resultsEndpoint = resultsEndpoint
     self.maximumMicroBatches = maximumMicroBatches
     self.fingerprint = fingerprint
+    self.keptEpoch = keptEpoch
+    self.keptRequests = keptRequests
   }
 }

@@ -31,21 +31,28 @@ extension Welcome {
 }
 
 extension WorkerAddress {
-  func wire(in arena: WireArena) throws(MessagingError) -> WireWorkerAddress {
+  private func validate() throws(MessagingError) {
     try Bounds.name(endpoint, "WorkerAddress.endpoint")
+    if !publicKey.isEmpty { try CurveKeyPair.check(publicKey, named: "worker's key") }
+  }
+
+  func wire(in arena: WireArena) throws(MessagingError) -> WireWorkerAddress {
+    try validate()
     var wire = WireWorkerAddress()
     palisade__wire__worker_address__init(&wire)
     wire.worker = try Bounds.wire32(worker, "WorkerAddress.worker")
     wire.endpoint = arena.string(endpoint)
+    wire.public_key = arena.string(publicKey)
     return wire
   }
 
   init(_ wire: WireWorkerAddress) throws(MessagingError) {
     self.init(
       worker: Int(wire.worker),
-      endpoint: try WireReading.string(wire.endpoint, "WorkerAddress.endpoint")
+      endpoint: try WireReading.string(wire.endpoint, "WorkerAddress.endpoint"),
+      publicKey: try WireReading.string(wire.public_key, "WorkerAddress.publicKey")
     )
-    try Bounds.name(endpoint, "WorkerAddress.endpoint")
+    try validate()
   }
 }
 
@@ -99,6 +106,8 @@ extension Assign {
       1...MessageLimits.segmentCount,
       "Assign.maximumMicroBatches"
     )
+    try Bounds.count(
+      keptRequests.count, atMost: MessageLimits.requestCount, "Assign.keptRequests")
   }
 
   func wire(in arena: WireArena) throws(MessagingError) -> WireAssign {
@@ -118,6 +127,8 @@ extension Assign {
       "Assign.maximumMicroBatches"
     )
     wire.fingerprint = arena.string(fingerprint)
+    wire.kept_epoch = keptEpoch
+    (wire.n_kept_requests, wire.kept_requests) = arena.list(keptRequests)
     return wire
   }
 
@@ -136,7 +147,14 @@ extension Assign {
       ),
       resultsEndpoint: try WireReading.string(wire.results_endpoint, "Assign.resultsEndpoint"),
       maximumMicroBatches: Int(wire.maximum_micro_batches),
-      fingerprint: try WireReading.string(wire.fingerprint, "Assign.fingerprint")
+      fingerprint: try WireReading.string(wire.fingerprint, "Assign.fingerprint"),
+      keptEpoch: wire.kept_epoch,
+      keptRequests: try WireReading.list(
+        wire.kept_requests,
+        wire.n_kept_requests,
+        atMost: MessageLimits.requestCount,
+        "Assign.keptRequests"
+      )
     )
     try validate()
   }

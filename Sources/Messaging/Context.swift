@@ -1,15 +1,19 @@
 import CZeroMQ
 import Foundation
+import Synchronization
 
 /// A ZeroMQ context: the I/O threads, and the name space of `inproc://` endpoints.
 ///
 /// Sockets keep their context alive; the last one to go ends it. One per process is enough, and tests
 /// make one each.
 ///
-/// `@unchecked Sendable`: the only member is a handle that never changes, and libzmq documents
-/// contexts (unlike sockets) as safe to use from any thread without further locking.
+/// `@unchecked Sendable`: beside an atomic flag the only member is a handle that never changes, and
+/// libzmq documents contexts (unlike sockets) as safe to use from any thread without further locking.
 public final class Context: @unchecked Sendable {
   let handle: UnsafeMutableRawPointer
+  private let watched = Atomic(false)
+  /// Whether a gatekeeper watches the doors.
+  var isWatched: Bool { watched.load(ordering: .acquiring) }
 
   /// Starts a context.
   ///
@@ -29,6 +33,8 @@ public final class Context: @unchecked Sendable {
   public func shutdown() {
     zmq_ctx_shutdown(handle)
   }
+
+  func setWatched() { watched.store(true, ordering: .releasing) }
 
   deinit {
     // Every socket holds its context, so all are closed by now; this waits for their linger times.

@@ -13,7 +13,7 @@ extension ControlMessage: WireMessage {
     switch self {
     case .register, .ready, .heartbeat, .workerFailure, .goodbye:
       try fillFromWorker(&envelope, arena)
-    case .welcome, .assign, .heartbeatReply, .cancel, .reset, .shutdown:
+    case .welcome, .assign, .heartbeatReply, .cancel, .reset, .shutdown, .registerAgain:
       try fillFromCoordinator(&envelope, arena)
     }
     let byteCount = palisade__wire__control_envelope__get_packed_size(&envelope)
@@ -84,6 +84,11 @@ extension ControlMessage: WireMessage {
       wire.reason = arena.bytes(reason)
       envelope.body_case = PALISADE__WIRE__CONTROL_ENVELOPE__BODY_SHUTDOWN
       envelope.shutdown = arena.place(wire)
+    case .registerAgain:
+      var wire = Palisade__Wire__RegisterAgain()
+      palisade__wire__register_again__init(&wire)
+      envelope.body_case = PALISADE__WIRE__CONTROL_ENVELOPE__BODY_REGISTER_AGAIN
+      envelope.register_again = arena.place(wire)
     default: throw .malformed("control", "not a message of the coordinator")
     }
   }
@@ -139,6 +144,7 @@ extension ControlMessage: WireMessage {
     case PALISADE__WIRE__CONTROL_ENVELOPE__BODY_SHUTDOWN:
       let body = try WireReading.message(wire.shutdown, "Shutdown")
       self = .shutdown(reason: try WireReading.text(body.reason, "Shutdown.reason"))
+    case PALISADE__WIRE__CONTROL_ENVELOPE__BODY_REGISTER_AGAIN: self = .registerAgain
     default: throw .malformed("control", "the envelope has no body")
     }
   }

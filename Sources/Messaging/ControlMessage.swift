@@ -22,6 +22,24 @@ public enum ControlMessage: Sendable, Equatable {
   case reset(epoch: UInt64)
   /// Coordinator: stop.
   case shutdown(reason: String)
+  /// Coordinator: I don't know you, or no longer; introduce yourself.
+  case registerAgain
+}
+
+/// Weights that a worker holds from an earlier plan, be it another coordinator's.
+public struct LoadedStage: Sendable, Hashable {
+  /// The blocks of the model's chain.
+  public var blocks: Range<Int>
+  /// How they are held.
+  public var precision: String
+  /// Of the model's configuration.
+  public var fingerprint: String
+  /// Says what is held.
+  public init(blocks: Range<Int>, precision: String, fingerprint: String) {
+    self.blocks = blocks
+    self.precision = precision
+    self.fingerprint = fingerprint
+  }
 }
 
 /// A worker introduces itself.
@@ -40,6 +58,10 @@ public struct Register: Sendable, Equatable {
   public var memoryBytes: Int
   /// Version of the program.
   public var softwareVersion: String
+  /// The key that the worker proved to have; no part of the message, and set by whoever receives it.
+  public var publicKey = ""
+  /// What it holds already; nil when nothing.
+  public var loaded: LoadedStage?
   /// Makes the introduction.
   public init(
     name: String,
@@ -48,7 +70,8 @@ public struct Register: Sendable, Equatable {
     instructionSet: String,
     threads: Int,
     memoryBytes: Int,
-    softwareVersion: String
+    softwareVersion: String,
+    loaded: LoadedStage? = nil
   ) {
     self.name = name
     self.host = host
@@ -57,6 +80,7 @@ public struct Register: Sendable, Equatable {
     self.threads = threads
     self.memoryBytes = memoryBytes
     self.softwareVersion = softwareVersion
+    self.loaded = loaded
   }
 }
 

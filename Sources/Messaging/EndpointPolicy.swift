@@ -46,7 +46,8 @@ public enum EndpointPolicy {
       operation: operation,
       endpoint: endpoint,
       cause: "a plain socket would leave this machine unencrypted and open to anybody",
-      remedy: "use a loopback address; encrypted links between machines are still to come"
+      remedy:
+        "use a loopback address, or give every process its key: `palisade keys init` makes them"
     )
   }
 }

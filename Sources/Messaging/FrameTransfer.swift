@@ -43,12 +43,15 @@ func sendFrame(_ frame: Frame, to socket: UnsafeMutableRawPointer, flags: Int32)
 
 /// What one `zmq_msg_recv` gave.
 enum ReceivedFrame {
-  case frame(Frame, isLast: Bool)
+  case frame(Frame, isLast: Bool, senderKey: String?)
   case failure
 }
 
 /// Takes one frame without copying it: the frame adopts the message and closes it in the end.
-func receiveFrame(from socket: UnsafeMutableRawPointer, flags: Int32) -> ReceivedFrame {
+/// With `wantsSender` it looks up the key that the gatekeeper let in.
+func receiveFrame(
+  from socket: UnsafeMutableRawPointer, flags: Int32, wantsSender: Bool = false
+) -> ReceivedFrame {
   let message = UnsafeMutablePointer<zmq_msg_t>.allocate(capacity: 1)
   zmq_msg_init(message)
   guard zmq_msg_recv(message, socket, flags) >= 0 else {
@@ -59,11 +62,12 @@ func receiveFrame(from socket: UnsafeMutableRawPointer, flags: Int32) -> Receive
     return .failure
   }
   let isLast = zmq_msg_more(message) == 0
+  let senderKey = wantsSender ? zmq_msg_gets(message, "User-Id").map { String(cString: $0) } : nil
   let byteCount = zmq_msg_size(message)
   guard byteCount > 0, let address = zmq_msg_data(message) else {
     zmq_msg_close(message)
     message.deallocate()
-    return .frame(Frame(bytes: []), isLast: isLast)
+    return .frame(Frame(bytes: []), isLast: isLast, senderKey: senderKey)
   }
   // A raw pointer may not be captured by a Sendable closure; its bits may.
   let bits = UInt(bitPattern: message)
@@ -72,5 +76,5 @@ func receiveFrame(from socket: UnsafeMutableRawPointer, flags: Int32) -> Receive
     zmq_msg_close(message)
     message.deallocate()
   }
-  return .frame(Frame(storage: storage), isLast: isLast)
+  return .frame(Frame(storage: storage), isLast: isLast, senderKey: senderKey)
 }

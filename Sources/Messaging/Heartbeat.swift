@@ -62,6 +62,8 @@ public struct Heartbeat: Sendable, Equatable {
   public var roundTripNanoseconds: UInt64
   /// What was computed since the heartbeat before, in the coordinator's clock.
   public var spans: [TraceSpan]
+  /// Workers that should send to this one and are not heard.
+  public var silentWorkers: [Int]
   /// Makes the report.
   public init(
     epoch: UInt64,
@@ -71,7 +73,8 @@ public struct Heartbeat: Sendable, Equatable {
     busyMilliseconds: Int = 0,
     sentNanoseconds: UInt64 = 0,
     roundTripNanoseconds: UInt64 = 0,
-    spans: [TraceSpan] = []
+    spans: [TraceSpan] = [],
+    silentWorkers: [Int] = []
   ) {
     self.epoch = epoch
     self.counters = counters
@@ -81,6 +84,7 @@ public struct Heartbeat: Sendable, Equatable {
     self.sentNanoseconds = sentNanoseconds
     self.roundTripNanoseconds = roundTripNanoseconds
     self.spans = spans
+    self.silentWorkers = silentWorkers
   }
 }
 

@@ -78,6 +78,16 @@ extension Heartbeat {
     (wire.n_spans, wire.spans) = try arena.messages(spans) {
       span throws(MessagingError) in try span.wire()
     }
+    try Bounds.count(
+      silentWorkers.count,
+      atMost: MessageLimits.routeLength,
+      "Heartbeat.silentWorkers"
+    )
+    var silent: [UInt32] = []
+    for worker in silentWorkers {
+      silent.append(try Bounds.wire32(worker, "Heartbeat.silentWorkers"))
+    }
+    (wire.n_silent_workers, wire.silent_workers) = arena.list(silent)
     return wire
   }
 
@@ -96,7 +106,13 @@ extension Heartbeat {
         atMost: MessageLimits.heartbeatSpanCount,
         "Heartbeat.spans",
         TraceSpan.init
-      )
+      ),
+      silentWorkers: try WireReading.list(
+        wire.silent_workers,
+        wire.n_silent_workers,
+        atMost: MessageLimits.routeLength,
+        "Heartbeat.silentWorkers"
+      ).map { Int($0) }
     )
   }
 }

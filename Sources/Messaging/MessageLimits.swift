@@ -70,6 +70,12 @@ extension MessageLimits {
   public static let traceSpanCount = 16_384
   /// Nanoseconds of a span's parts: an hour, longer than any micro-batch that isn't lost.
   public static let spanNanoseconds: UInt64 = 3_600_000_000_000
+  /// Keys that one list lets in: every worker and every client of a large cluster.
+  public static let allowedKeyCount = 8192
+  /// Bytes of a key file, and of a list with a line of at most 114 bytes for each key.
+  public static let keyFileByteCount = 1 << 20
+  /// Addresses remembered of peers that were turned away.
+  public static let addressCount = 1024
   /// Token ids that end a generation, and lists of tokens as short.
   public static let stopTokenCount = 256
 }

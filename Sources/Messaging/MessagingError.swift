@@ -54,6 +54,14 @@ public struct MessagingError: Error, Sendable, Equatable, CustomStringConvertibl
     self.remedy = remedy
   }
 
+  /// Whether a message was no good, rather than a socket or a peer.
+  public var isOfTheMessage: Bool {
+    switch code {
+    case .malformed, .tooLarge, .versionMismatch, .checksumMismatch: true
+    default: false
+    }
+  }
+
   /// One line for a log: operation, endpoint, cause, remedy.
   public var description: String {
     let place = endpoint.isEmpty ? "" : " \(endpoint)"

@@ -84,6 +84,8 @@ public struct Segment: Sendable, Equatable {
   public var capacity: Int
   /// How the last stage draws the next token; nil where none is drawn.
   public var sampling: Sampling?
+  /// Tokens drawn under an earlier plan; with `sampling`. They are gone through again, not drawn.
+  public var recorded: [Int32]
 
   /// Makes a segment.
   public init(
@@ -94,7 +96,8 @@ public struct Segment: Sendable, Equatable {
     tokenIDs: [Int32] = [],
     imageCount: Int = 0,
     capacity: Int = 0,
-    sampling: Sampling? = nil
+    sampling: Sampling? = nil,
+    recorded: [Int32] = []
   ) {
     self.request = request
     self.phase = phase
@@ -104,6 +107,7 @@ public struct Segment: Sendable, Equatable {
     self.imageCount = imageCount
     self.capacity = capacity
     self.sampling = sampling
+    self.recorded = recorded
   }
 }
 

@@ -13,6 +13,7 @@ extension Segment {
     try Bounds.range(capacity, positions, "Segment.capacity")
     try Bounds.range(imageCount, 0...MessageLimits.imageCount, "Segment.imageCount")
     try Bounds.count(tokenIDs.count, atMost: MessageLimits.tokenCount, "Segment.tokenIDs")
+    try Bounds.count(recorded.count, atMost: MessageLimits.tokenCount, "Segment.recorded")
   }
 
   func wire(in arena: WireArena) throws(MessagingError) -> WireSegment {
@@ -29,6 +30,9 @@ extension Segment {
     wire.image_count = try Bounds.wire32(imageCount, "Segment.imageCount")
     wire.capacity = try Bounds.wire32(capacity, "Segment.capacity")
     if let sampling { wire.sampling = arena.place(try sampling.wire(in: arena)) }
+    (wire.n_recorded, wire.recorded) = arena.list(
+      try Bounds.wireTokens(recorded, "Segment.recorded")
+    )
     return wire
   }
 
@@ -49,6 +53,12 @@ extension Segment {
       ),
       imageCount: Int(wire.image_count),
       capacity: Int(wire.capacity)
+    )
+    recorded = try WireReading.tokens(
+      wire.recorded,
+      wire.n_recorded,
+      atMost: MessageLimits.tokenCount,
+      "Segment.recorded"
     )
     if let wireSampling = wire.sampling { sampling = try Sampling(wireSampling.pointee) }
     try validate()

@@ -32,9 +32,16 @@ public struct CurveKeyPair: Sendable, Equatable, CustomStringConvertible {
         code: .malformed,
         operation: "read a CURVE \(name)",
         cause: "not 40 characters of Z85",
-        remedy: "make keys with CurveKeyPair.generate()"
+        remedy: "make keys with `palisade keys init`"
       )
     }
+  }
+
+  /// Whether the two halves belong together.
+  func isPair() throws(MessagingError) -> Bool {
+    var derived = [CChar](repeating: 0, count: 41)
+    guard zmq_curve_public(&derived, secretKey) == 0 else { throw .zeroMQ("check a key pair") }
+    return CurveKeyPair.text(of: derived) == publicKey
   }
 
   private static func text(of key: [CChar]) -> String {
@@ -50,7 +57,9 @@ public enum Security: Sendable, Equatable {
   /// Not at all: for `inproc://`, `ipc://` and loopback.
   case plain
   /// The end that is known by its public key; usually the one that binds.
-  case curveServer(CurveKeyPair)
+  ///
+  /// Who else may come through the door says the context's gatekeeper; without one nobody may.
+  case curveServer(CurveKeyPair, Door)
   /// The end that knows the server's public key and shows its own.
   case curveClient(CurveKeyPair, serverPublicKey: String)
 }

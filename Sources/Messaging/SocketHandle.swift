@@ -16,6 +16,7 @@ final class SocketHandle {
       case .pull: ZMQ_PULL
       case .dealer: ZMQ_DEALER
       case .router: ZMQ_ROUTER
+      case .reply: ZMQ_REP
       }
     guard let pointer = zmq_socket(context.handle, type) else { throw .zeroMQ("open a socket") }
     self.pointer = pointer
@@ -29,12 +30,14 @@ final class SocketHandle {
     try set(ZMQ_RCVHWM, max(1, options.receiveHighWaterMark), "receive high-water mark")
     try set(ZMQ_LINGER, max(0, options.lingerMilliseconds), "linger time")
     try set(ZMQ_IMMEDIATE, options.isImmediate ? 1 : 0, "immediate")
-    try set(ZMQ_HEARTBEAT_IVL, max(0, options.heartbeatMilliseconds), "heartbeat interval")
-    try set(
-      ZMQ_HEARTBEAT_TIMEOUT,
-      max(1, options.heartbeatTimeoutMilliseconds),
-      "heartbeat timeout"
-    )
+    try set(ZMQ_HANDSHAKE_IVL, max(1, options.handshakeMilliseconds), "handshake time")
+    // libzmq 4.3.4 ends the whole process by an assertion when a CURVE connection is pinged; there
+    // TCP's own probes and the heartbeats of worker and coordinator must do.
+    if options.security == .plain {
+      try set(ZMQ_HEARTBEAT_IVL, max(0, options.heartbeatMilliseconds), "heartbeat interval")
+      try set(
+        ZMQ_HEARTBEAT_TIMEOUT, max(1, options.heartbeatTimeoutMilliseconds), "heartbeat timeout")
+    }
     try set(ZMQ_RECONNECT_IVL, max(1, options.reconnectMilliseconds), "reconnect interval")
     try set(
       ZMQ_RECONNECT_IVL_MAX,
@@ -68,7 +71,15 @@ final class SocketHandle {
   private func apply(_ security: Security) throws(MessagingError) {
     switch security {
     case .plain: return
-    case .curveServer(let keys):
+    case .curveServer(let keys, let door):
+      // Where nobody watches, libzmq lets everybody in who has any key.
+      guard context.isWatched else {
+        throw MessagingError(
+          code: .insecure, operation: "open the \(door.rawValue) door",
+          cause: "the context has no gatekeeper",
+          remedy: "make one first, with Links.gatekeeper(in:)")
+      }
+      try set(ZMQ_ZAP_DOMAIN, door.rawValue, "door")
       try set(ZMQ_CURVE_SERVER, 1, "CURVE server")
       try set(ZMQ_CURVE_SECRETKEY, keys.secretKey, "CURVE secret key")
     case .curveClient(let keys, let serverPublicKey):
@@ -84,9 +95,9 @@ final class SocketHandle {
     try check(zmq_setsockopt(pointer, option, &number, MemoryLayout<Int32>.size), name)
   }
 
-  /// Keys are given as 40 characters of Z85 without a final NUL.
-  private func set(_ option: Int32, _ key: String, _ name: String) throws(MessagingError) {
-    let bytes = Array(key.utf8)
+  /// Texts are given without a final NUL; keys are 40 characters of Z85.
+  private func set(_ option: Int32, _ text: String, _ name: String) throws(MessagingError) {
+    let bytes = Array(text.utf8)
     try check(zmq_setsockopt(pointer, option, bytes, bytes.count), name)
   }
 

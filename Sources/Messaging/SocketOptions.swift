@@ -8,6 +8,8 @@ public enum SocketKind: Sendable {
   case dealer
   /// Talks to many dealers; each message begins with the peer's identity.
   case router
+  /// Answers questions one by one.
+  case reply
 }
 
 /// Everything that is set on a socket before it binds or connects.
@@ -28,7 +30,9 @@ public struct SocketOptions: Sendable, Equatable {
   public var identity: [UInt8] = []
   /// What one received message may measure; a larger frame closes the connection.
   public var limits = MessageLimits.standard
-  /// How often ZeroMQ pings an idle peer (ZMTP heartbeats); 0 never.
+  /// How long a peer may take to say who it is; then its connection is closed.
+  public var handshakeMilliseconds = 10_000
+  /// How often ZeroMQ pings an idle peer of a plain socket (ZMTP heartbeats); 0 never.
   public var heartbeatMilliseconds = 2000
   /// Silence after which ZeroMQ drops a connection.
   public var heartbeatTimeoutMilliseconds = 10_000

@@ -37,9 +37,16 @@ extension Socket {
   /// - Throws: `.tooLarge` for a message beyond the socket's limits, which is then gone;
   ///   `.terminated` after a shutdown of the context.
   public func receive(wait: Wait = .never) throws(MessagingError) -> [Frame]? {
+    try take(wait: wait)?.frames
+  }
+
+  /// Takes the next message with its sender's key; nil when none came in time.
+  ///
+  /// - Throws: as `receive(wait:)`.
+  public func take(wait: Wait = .never) throws(MessagingError) -> Delivery? {
     let deadline = Deadline(wait)
     while true {
-      if let frames = try tryReceive() { return frames }
+      if let delivery = try tryReceive() { return delivery }
       guard try poll(ZMQ_POLLIN, deadline) else { return nil }
     }
   }
@@ -48,11 +55,20 @@ extension Socket {
   public func receiveFromPeer(
     wait: Wait = .never
   ) throws(MessagingError) -> (peer: PeerIdentity, frames: [Frame])? {
-    guard let frames = try receive(wait: wait) else { return nil }
-    guard let identity = frames.first else {
+    guard let (peer, delivery) = try takeFromPeer(wait: wait) else { return nil }
+    return (peer, delivery.frames)
+  }
+
+  /// Takes the next message of a router, who sent it, and by what key; nil when none came in time.
+  public func takeFromPeer(
+    wait: Wait = .never
+  ) throws(MessagingError) -> (peer: PeerIdentity, delivery: Delivery)? {
+    guard let delivery = try take(wait: wait) else { return nil }
+    guard let identity = delivery.frames.first else {
       throw .malformed("receive from a peer", "the message has no frames")
     }
-    return (PeerIdentity(identity.bytes), Array(frames.dropFirst()))
+    let rest = Delivery(frames: Array(delivery.frames.dropFirst()), senderKey: delivery.senderKey)
+    return (PeerIdentity(identity.bytes), rest)
   }
 
   private func checkSize(of frames: [Frame]) throws(MessagingError) {
@@ -96,18 +112,25 @@ extension Socket {
     return true
   }
 
-  private func tryReceive() throws(MessagingError) -> [Frame]? {
+  private func tryReceive() throws(MessagingError) -> Delivery? {
     var frames: [Frame] = []
+    var senderKey: String?
+    let hasSender = if case .curveServer = options.security { true } else { false }
     var frameCount = 0
     var byteCount = 0
     while true {
       let frame: Frame
       let isLast: Bool
-      switch receiveFrame(from: handle.pointer, flags: ZMQ_DONTWAIT) {
+      switch receiveFrame(
+        from: handle.pointer, flags: ZMQ_DONTWAIT, wantsSender: hasSender && senderKey == nil)
+      {
       case .failure where zmq_errno() == EINTR: continue
       case .failure where zmq_errno() == EAGAIN && frameCount == 0: return nil
       case .failure: throw .zeroMQ("receive")
-      case .frame(let received, let last): (frame, isLast) = (received, last)
+      case .frame(let received, let last, let key):
+        (frame, isLast) = (received, last)
+        // A router makes the first frame itself: that one has no sender.
+        senderKey = senderKey ?? key
       }
       frameCount += 1
       byteCount += frame.byteCount
@@ -127,7 +150,7 @@ extension Socket {
     guard byteCount <= options.limits.maximumByteCount else {
       throw .tooLarge("bytes received", byteCount, atMost: options.limits.maximumByteCount)
     }
-    return frames
+    return Delivery(frames: frames, senderKey: senderKey)
   }
 
   /// - Returns: false when the deadline has passed without the event.
@@ -146,6 +169,14 @@ extension Socket {
       if count < 0 && zmq_errno() != EINTR { throw .zeroMQ("poll") }
     }
   }
+}
+
+/// A message as it came in.
+public struct Delivery: Sendable {
+  /// Its frames.
+  public let frames: [Frame]
+  /// The public key that the sender proved to have; nil on sockets without keys.
+  public let senderKey: String?
 }
 
 /// When a wait ends, whatever interrupts it meanwhile.

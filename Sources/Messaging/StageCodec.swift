@@ -20,6 +20,9 @@ extension StageMessage: WireMessage {
     case .tokenBatch(let batch):
       envelope.body_case = PALISADE__WIRE__STAGE_ENVELOPE__BODY_TOKEN_BATCH
       envelope.token_batch = arena.place(try batch.wire(in: arena))
+    case .pulse(let pulse):
+      envelope.body_case = PALISADE__WIRE__STAGE_ENVELOPE__BODY_PULSE
+      envelope.pulse = arena.place(try pulse.wire())
     }
     let byteCount = palisade__wire__stage_envelope__get_packed_size(&envelope)
     let header = try Envelope.pack("stage", byteCount: byteCount) {
@@ -28,7 +31,7 @@ extension StageMessage: WireMessage {
     return [header] + frames
   }
 
-  /// Reads either kind of message between stages.
+  /// Reads any kind of message between stages.
   public static func decode(
     _ frames: [Frame],
     limits: MessageLimits
@@ -50,6 +53,9 @@ extension StageMessage: WireMessage {
       case PALISADE__WIRE__STAGE_ENVELOPE__BODY_TOKEN_BATCH:
         try Envelope.checkFrameCount(frames, 1, "TokenBatch")
         return .tokenBatch(try TokenBatch(WireReading.message(wire.token_batch, "TokenBatch")))
+      case PALISADE__WIRE__STAGE_ENVELOPE__BODY_PULSE:
+        try Envelope.checkFrameCount(frames, 1, "Pulse")
+        return .pulse(Pulse(try WireReading.message(wire.pulse, "Pulse")))
       default: throw .malformed("stage", "the envelope has no body")
       }
     }
@@ -62,13 +68,13 @@ extension MicroBatch: WireMessage {
     try StageMessage.microBatch(self).encode()
   }
 
-  /// As `StageMessage`, refusing a token batch.
+  /// As `StageMessage`, refusing anything else.
   public static func decode(
     _ frames: [Frame],
     limits: MessageLimits
   ) throws(MessagingError) -> MicroBatch {
     guard case .microBatch(let batch) = try StageMessage.decode(frames, limits: limits) else {
-      throw .malformed("MicroBatch", "is a TokenBatch")
+      throw .malformed("MicroBatch", "is something else")
     }
     return batch
   }
@@ -80,14 +86,28 @@ extension TokenBatch: WireMessage {
     try StageMessage.tokenBatch(self).encode()
   }
 
-  /// As `StageMessage`, refusing a micro-batch.
+  /// As `StageMessage`, refusing anything else.
   public static func decode(
     _ frames: [Frame],
     limits: MessageLimits
   ) throws(MessagingError) -> TokenBatch {
     guard case .tokenBatch(let batch) = try StageMessage.decode(frames, limits: limits) else {
-      throw .malformed("TokenBatch", "is a MicroBatch")
+      throw .malformed("TokenBatch", "is something else")
     }
     return batch
+  }
+}
+
+extension Pulse {
+  func wire() throws(MessagingError) -> Palisade__Wire__Pulse {
+    var wire = Palisade__Wire__Pulse()
+    palisade__wire__pulse__init(&wire)
+    wire.plan_epoch = epoch
+    wire.worker = try Bounds.wire32(worker, "Pulse.worker")
+    return wire
+  }
+
+  init(_ wire: Palisade__Wire__Pulse) {
+    self.init(epoch: wire.plan_epoch, worker: Int(wire.worker))
   }
 }

@@ -92,10 +92,25 @@ public struct TokenBatch: Sendable, Equatable {
   }
 }
 
+/// A worker tells the stages it sends to that the way to them is open.
+public struct Pulse: Sendable, Equatable {
+  /// The plan.
+  public var epoch: UInt64
+  /// The worker that sends it.
+  public var worker: Int
+  /// Makes a pulse.
+  public init(epoch: UInt64, worker: Int) {
+    self.epoch = epoch
+    self.worker = worker
+  }
+}
+
 /// Everything that travels between stages, on one socket.
 public enum StageMessage: Sendable, Equatable {
   /// Rows for the stage that receives it.
   case microBatch(MicroBatch)
   /// Tokens from the last stage.
   case tokenBatch(TokenBatch)
+  /// The way from a worker is open.
+  case pulse(Pulse)
 }

@@ -1,6 +1,7 @@
 import CWire
 
 typealias WireRegister = Palisade__Wire__Register
+typealias WireLoadedStage = Palisade__Wire__LoadedStage
 typealias WireReady = Palisade__Wire__Ready
 typealias WireWorkerFailure = Palisade__Wire__WorkerFailure
 
@@ -24,6 +25,7 @@ extension Register {
     wire.threads = try Bounds.wire32(threads, "Register.threads")
     wire.memory_bytes = try Bounds.wire64(memoryBytes, "Register.memoryBytes")
     wire.software_version = arena.string(softwareVersion)
+    if let loaded { wire.loaded = arena.place(try loaded.wire(in: arena)) }
     return wire
   }
 
@@ -37,7 +39,32 @@ extension Register {
       memoryBytes: try Bounds.int(wire.memory_bytes, "Register.memoryBytes"),
       softwareVersion: try WireReading.string(wire.software_version, "Register.softwareVersion")
     )
+    if let wireLoaded = wire.loaded { loaded = try LoadedStage(wireLoaded.pointee) }
     try validate()
+  }
+}
+
+extension LoadedStage {
+  func wire(in arena: WireArena) throws(MessagingError) -> WireLoadedStage {
+    try Bounds.name(precision, "LoadedStage.precision")
+    try Bounds.name(fingerprint, "LoadedStage.fingerprint")
+    var wire = WireLoadedStage()
+    palisade__wire__loaded_stage__init(&wire)
+    wire.first_block = try Bounds.wire32(blocks.lowerBound, "LoadedStage.blocks")
+    wire.end_block = try Bounds.wire32(blocks.upperBound, "LoadedStage.blocks")
+    wire.precision = arena.string(precision)
+    wire.fingerprint = arena.string(fingerprint)
+    return wire
+  }
+
+  init(_ wire: WireLoadedStage) throws(MessagingError) {
+    self.init(
+      blocks: try WireReading.blocks(wire.first_block, wire.end_block, "LoadedStage.blocks"),
+      precision: try WireReading.string(wire.precision, "LoadedStage.precision"),
+      fingerprint: try WireReading.string(wire.fingerprint, "LoadedStage.fingerprint")
+    )
+    try Bounds.name(precision, "LoadedStage.precision")
+    try Bounds.name(fingerprint, "LoadedStage.fingerprint")
   }
 }
 

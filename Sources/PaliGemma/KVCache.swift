@@ -28,6 +28,11 @@ public final class KVCache {
   /// Keys and values of layer `index` (0-based in the shard).
   func layer(_ index: Int) -> (keys: Tensor, values: Tensor) { (keys[index], values[index]) }
 
+  /// Forgets the positions from `count` on; they will be written again.
+  ///
+  /// - Precondition: `count` is at most `tokenCount`.
+  public func truncate(to count: Int) { tokenCount = min(tokenCount, max(0, count)) }
+
   /// Counts `count` more positions as filled, after all layers have written them.
   func advance(by count: Int) { tokenCount += count }
 }

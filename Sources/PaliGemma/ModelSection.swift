@@ -23,6 +23,7 @@ public final class ModelSection {
     case head(LanguageHead)
   }
   private let parts: [Part]
+  private let precision: Precision
 
   /// Maps and converts the weights of `blocks`, and no others.
   ///
@@ -38,6 +39,7 @@ public final class ModelSection {
   {
     self.config = config
     self.blocks = blocks
+    self.precision = precision
     try checkpoint.requirePrecision(precision)
     let names = WeightNames(checkpoint: checkpoint, precision: precision)
     let firstLayer = config.decoderLayers(in: blocks).lowerBound
@@ -59,6 +61,10 @@ public final class ModelSection {
     self.parts = parts
     weightByteCount = names.tally.byteCount
   }
+
+  /// Whether a row's bits don't depend on the rows beside it, so that an answer's tokens may be gone
+  /// through again many at a time.
+  public var isExact: Bool { precision != .f32 || Kernels.rowsAreExact }
 
   /// The decoder layers this section computes.
   public var decoderLayers: Range<Int> { config.decoderLayers(in: blocks) }

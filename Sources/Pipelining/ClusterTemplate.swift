@@ -70,26 +70,61 @@ public struct ClusterTemplate: Sendable, Equatable {
     }?.workerNames ?? []
   }
 
-  /// Fills the stages from the workers there are, in order of their coming.
+  /// The template for fewer workers than it wants: first with fewer replicas, then with the decoder in
+  /// fewer shards, at last all in one. What a stage says about names is for the whole template.
   ///
-  /// - Parameter workers: index and name of each.
+  /// - Returns: nil when there are no workers, or enough.
+  func reduced(to count: Int, config: ModelConfig) -> ClusterTemplate? {
+    guard count >= 1, count < workerCount else { return nil }
+    var stages = stages
+    while stages.reduce(0, { $0 + $1.replicaCount }) > count,
+      let most = stages.indices.max(by: { stages[$0].replicaCount < stages[$1].replicaCount }),
+      stages[most].replicaCount > 1
+    {
+      stages[most].replicaCount -= 1
+    }
+    for index in stages.indices { stages[index].workerNames = [] }
+    if stages.count <= count { return try? ClusterTemplate(stages: stages, config: config) }
+    if count == 1 {
+      let all = Stage(name: "all", blocks: 0..<config.blockCount)
+      return try? ClusterTemplate(stages: [all], config: config)
+    }
+    return try? .even(visionCount: 1, shardCount: count - 1, config: config)
+  }
+
+  /// Fills the stages from the workers there are: whoever holds a stage's weights keeps it, then in
+  /// order of their coming.
+  ///
+  /// - Parameters:
+  ///   - workers: index and name of each.
+  ///   - holding: the blocks that a worker has loaded.
   /// - Returns: worker indices per stage; nil while some are missing.
-  func filled(from workers: [(index: Int, name: String)]) -> [[Int]]? {
+  func filled(
+    from workers: [(index: Int, name: String)], holding: (Int) -> Range<Int>? = { _ in nil }
+  ) -> [[Int]]? {
     var free = workers
     var places = [[Int]](repeating: [], count: stages.count)
     // Stages that name their workers choose first.
     let order = stages.indices.sorted {
       (stages[$0].workerNames.isEmpty ? 1 : 0, $0) < (stages[$1].workerNames.isEmpty ? 1 : 0, $1)
     }
-    for stage in order {
-      let names = stages[stage].workerNames
-      for _ in 0..<stages[stage].replicaCount {
-        guard let at = free.firstIndex(where: { names.isEmpty || names.contains($0.name) }) else {
-          return nil
+    for isHolder in [true, false] {
+      for stage in order {
+        let (names, blocks) = (stages[stage].workerNames, stages[stage].blocks)
+        while places[stage].count < stages[stage].replicaCount {
+          let fits = free.indices.filter {
+            names.isEmpty || names.contains(free[$0].name)
+          }
+          // Of those that hold nothing of use, one that holds nothing at all.
+          let at =
+            isHolder
+            ? fits.first { holding(free[$0].index) == blocks }
+            : fits.first { holding(free[$0].index) == nil } ?? fits.first
+          guard let at else { break }
+          places[stage].append(free.remove(at: at).index)
         }
-        places[stage].append(free.remove(at: at).index)
       }
     }
-    return places
+    return zip(stages, places).allSatisfy { $0.replicaCount == $1.count } ? places : nil
   }
 }

@@ -24,6 +24,8 @@ public final class Coordinator: Engine {
     public var modelDirectory: String
     /// Precision of the arithmetic.
     public var precision: Precision
+    /// How its sockets are protected.
+    public var links = Links.local
     /// Every maximum.
     public var limits: Limits
     /// What clients are told of the model; nil tells them nothing.

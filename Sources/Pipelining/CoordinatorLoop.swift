@@ -3,17 +3,19 @@ import Messaging
 import PaliGemma
 import Tensors
 
-/// What the coordinator's thread owns: the sockets, the cluster's state, the scheduler.
+/// What the coordinator's thread owns: the sockets, the clock, and the state that says what to do.
 final class CoordinatorLoop {
   /// Where it listens, with the real port.
   let endpoint: String
   private let context: Context
+  private let links: Links
+  private let gate: Gatekeeper
+  private var watch: DoorWatch
+  private var memory: ClientMemory
   private let router: Socket
   private let results: Socket
-  private var state: ClusterState
+  private var state: CoordinatorState
   private var way: FirstStages?
-  private var scheduler: Scheduler?
-  private let config: ModelConfig
   private let limits: Limits
   private let submissions: SubmissionQueue
   private let replies: Mailbox<(PeerIdentity, ServerMessage)>
@@ -21,15 +23,9 @@ final class CoordinatorLoop {
   private let reports: AsyncStream<CoordinatorReport>.Continuation
   /// When each client was last heard, in milliseconds; they ask for the status every second.
   private var clientHeard: [PeerIdentity: Int] = [:]
-  /// Requests that came before the cluster was ever ready.
-  private var early: [(id: UInt64, request: PreparedRequest)] = []
-  private var wasReady = false
-  private var probesLeft = 0
   private var lastPublished = 0
   private var publishedEpoch: UInt64 = 0
-
-  /// Ids of probes: above all ids that callers get.
-  private static let firstProbe: UInt64 = 1 << 63
+  private var lastPulse = 0
 
   init(
     _ configuration: Coordinator.Configuration, config: ModelConfig,
@@ -38,29 +34,35 @@ final class CoordinatorLoop {
     reports: AsyncStream<CoordinatorReport>.Continuation
   ) throws(MessagingError) {
     limits = configuration.limits
-    self.config = config
     self.submissions = submissions
     self.replies = replies
     self.clients = clients
     self.reports = reports
     context = try Context()
+    links = configuration.links
+    gate = try links.gatekeeper(in: context) { reports.yield(.gate($0)) }
+    watch = DoorWatch(gate) { reports.yield(.gate($0)) }
+    memory = ClientMemory(limits)
     var options = SocketOptions()
     options.sendHighWaterMark = limits.mailbox
     options.receiveHighWaterMark = limits.mailbox
-    router = try Socket(.router, in: context, options: options)
+    router = try Socket(.router, in: context, options: links.listening(at: .control, options))
     try router.bind(configuration.endpoint)
     endpoint = try router.lastEndpoint()
-    results = try Socket(.pull, in: context, options: options)
+    results = try Socket(.pull, in: context, options: links.listening(at: .results, options))
     try results.bind(Endpoints.beside(endpoint, suffix: "results"))
     let setup = ClusterSetup(
       template: configuration.template, modelDirectory: configuration.modelDirectory,
       precision: configuration.precision.rawValue, resultsEndpoint: try results.lastEndpoint(),
-      fingerprint: config.fingerprint)
-    state = ClusterState(setup: setup, config: config, limits: limits)
+      fingerprint: config.fingerprint, firstEpoch: Self.firstEpoch)
+    state = CoordinatorState(setup: setup, config: config, limits: limits)
     reports.yield(.listening(endpoint: endpoint))
   }
 
   private var now: Int { Clock.milliseconds }
+
+  /// Seconds since 1970 in the upper bits: a million plans each second before two lives could meet.
+  private static var firstEpoch: UInt64 { UInt64(max(0, time(nil))) << 20 }
 
   func run() {
     var poller = Poller()
@@ -72,7 +74,7 @@ final class CoordinatorLoop {
       receiveControl()
       receiveResults()
       sendReplies()
-      apply(state.handle(.tick, now: now))
+      apply(.tick)
       dropSilentClients()
       pump()
       if now - lastPublished >= limits.publishMilliseconds { publish() }
@@ -80,7 +82,7 @@ final class CoordinatorLoop {
       let isBlocked = way?.isBlocked ?? false
       _ = try? poller.wait(.milliseconds(isBlocked ? 2 : limits.heartbeatMilliseconds / 2))
     }
-    for peer in state.peers {
+    for peer in state.cluster.peers {
       try? send(.shutdown(reason: "the coordinator was stopped"), to: peer)
     }
   }
@@ -91,10 +93,8 @@ final class CoordinatorLoop {
   private func takeCommands() -> Bool {
     for command in submissions.takeAll() {
       switch command {
-      case .submit(let id, let request): submit(request, id: id)
-      case .cancel(let id):
-        early.removeAll { $0.id == id }
-        if scheduler?.cancel(id) ?? false { cancelInStages(id) }
+      case .submit(let id, let request): apply(.submit(id, request))
+      case .cancel(let id): apply(.cancel(id))
       case .stop: return false
       case .wake: break
       }
@@ -102,35 +102,9 @@ final class CoordinatorLoop {
     return true
   }
 
-  private func submit(_ request: PreparedRequest, id: UInt64) {
-    guard state.phase == .ready, scheduler != nil else {
-      // Before the first start requests wait for the workers; after a loss they are told.
-      if !wasReady && early.count < limits.requestsWaiting {
-        early.append((id, request))
-      } else {
-        submissions.finish(
-          id,
-          .failure(
-            Failure(
-              code: wasReady ? "cluster_not_ready" : "overloaded",
-              message: "the cluster is \(state.phase.rawValue): \(state.message); start what is "
-                + "missing with `palisade worker` and send this again")))
-      }
-      return
-    }
-    do throws(Failure) { try scheduler?.enqueue(request, id: id) } catch {
-      submissions.finish(id, .failure(error))
-    }
-  }
-
-  private func cancelInStages(_ id: UInt64) {
-    for peer in state.peers {
-      try? send(.cancel(epoch: state.epoch, requests: [id]), to: peer)
-    }
-  }
-
   private func sendReplies() {
     for (peer, message) in replies.takeAll() {
+      if case .reply(let reply) = message { memory.release(reply.tag, of: peer) }
       do throws(MessagingError) {
         try router.send(message.encode(), to: peer)
       } catch {
@@ -145,20 +119,37 @@ final class CoordinatorLoop {
   private func receiveControl() {
     for _ in 0..<limits.mailbox {
       do throws(MessagingError) {
-        guard let (peer, frames) = try router.receiveFromPeer() else { return }
-        if Endpoints.isClient(peer) {
-          try receiveClient(ClientMessage.decode(frames), from: peer)
-        } else {
-          let message = try ControlMessage.decode(frames)
-          if case .heartbeat(let heartbeat) = message, let worker = state.worker(peer) {
-            // What a new plan's first heartbeat tells is dropped until the plan itself was told.
-            if state.epoch != publishedEpoch { publish() }
-            submissions.telemetry.heard(heartbeat, from: worker)
-          }
-          apply(state.handle(.message(peer, message), now: now))
+        guard let (peer, delivery) = try router.takeFromPeer() else { return }
+        guard let sender = watch.sender(of: delivery, from: peer, now: now) else { continue }
+        do throws(MessagingError) { try receive(delivery, from: peer, sender) } catch {
+          reports.yield(.dropped("a message: \(error)"))
+          // That the peer itself can't be answered now is no fault of its message.
+          if error.isOfTheMessage { watch.refuse(peer, now: now) }
         }
       } catch { reports.yield(.dropped("a message: \(error)")) }
     }
+  }
+
+  private func receive(
+    _ delivery: Delivery, from peer: PeerIdentity, _ sender: Sender
+  ) throws(MessagingError) {
+    let isClient = Endpoints.isClient(peer)
+    // Before a byte of the message is read: may its sender say such things?
+    guard sender.mayBe(isClient ? .client : .worker) else {
+      return watch.refuse(peer, now: now)
+    }
+    if isClient { return try receiveClient(ClientMessage.decode(delivery.frames), from: peer) }
+    var message = try ControlMessage.decode(delivery.frames)
+    if case .register(var register) = message {
+      register.publicKey = delivery.senderKey ?? ""
+      message = .register(register)
+    }
+    if case .heartbeat(let heartbeat) = message, let worker = state.cluster.worker(peer) {
+      // What a new plan's first heartbeat tells is dropped until the plan itself was told.
+      if state.cluster.epoch != publishedEpoch { publish() }
+      submissions.telemetry.heard(heartbeat, from: worker)
+    }
+    apply(.control(peer, message))
   }
 
   private func receiveClient(
@@ -172,10 +163,14 @@ final class CoordinatorLoop {
     } else if case .trace(let spanCount) = message {
       let trace = submissions.telemetry.trace(spanCount: spanCount)
       try router.send(ServerMessage.trace(trace).encode(), to: peer)
-    } else if case .dropped = clients.yield(.message(message, from: peer)),
-      case .submit(let submit) = message
-    {
+    } else if case .submit(let submit) = message {
+      if memory.take(submit, from: peer) {
+        guard case .dropped = clients.yield(.message(message, from: peer)) else { return }
+        memory.release(submit.tag, of: peer)
+      }
       try router.send(ServerMessage.reply(Reply(tag: submit.tag, isBusy: true)).encode(), to: peer)
+    } else {
+      clients.yield(.message(message, from: peer))
     }
   }
 
@@ -197,94 +192,59 @@ final class CoordinatorLoop {
     try router.send(message.encode(), to: peer)
   }
 
-  private func apply(_ effects: [ClusterState.Effect]) {
-    for effect in effects {
+  /// Tells the state what happened, and does what it says.
+  private func apply(_ event: CoordinatorState.Event) {
+    for effect in state.handle(event, now: now) {
       switch effect {
       case .send(let message, let peer):
-        // A peer that can't be reached is found out by its silence.
-        try? send(message, to: peer)
-      case .report(let report):
-        reports.yield(report)
-        if case .ready = report { admitEarly() }
-      case .begin(let plan, let epoch, let firstStage):
-        begin(plan, epoch: epoch, firstStage: firstStage)
-      case .end(let failure): end(failure)
+        do throws(MessagingError) { try send(message, to: peer) } catch {
+          // A full queue is found out by the peer's silence.
+          if error.code == .unreachable { apply(.unreachable(peer)) }
+        }
+      case .report(let report): reports.yield(report)
+      case .open(let workers, let epoch, let stageCount):
+        way = try? FirstStages(
+          workers, epoch: epoch, in: context, limits: limits, stageCount: stageCount,
+          links)
+      case .close: way = nil
+      case .post(let batch): way?.post(batch)
+      case .deliver(let events): submissions.deliver(events)
       }
     }
   }
 
   // MARK: The pipeline
 
-  private func begin(_ plan: PipelinePlan, epoch: UInt64, firstStage: [WorkerAddress]) {
-    do throws(MessagingError) {
-      way = try FirstStages(firstStage, in: context, limits: limits, stageCount: plan.stages.count)
-    } catch {
-      let failure = Failure(code: "worker_lost", message: "\(error)")
-      apply(state.handle(.probed(epoch: epoch, failure), now: now))
-      return
-    }
-    var scheduler = Scheduler(config: config, plan: plan, epoch: epoch, limits: limits)
-    // One micro-batch at a time, so that each replica of the first stage gets one.
-    probesLeft = firstStage.count
-    let side = config.vision.imageSide
-    let pixels = Tensor(.u8, shape: [1, side, side, 3])
-    pixels.withBytes { _ = $0.initializeMemory(as: UInt8.self, repeating: 128) }
-    for probe in 0..<firstStage.count {
-      let request = PreparedRequest(
-        pixels: pixels, textTokenIDs: [config.beginTokenID],
-        sampling: Sampling(maximumTokens: 1))
-      try? scheduler.enqueue(request, id: Self.firstProbe + UInt64(probe))
-      if let batch = scheduler.nextMicroBatch() { way?.post(batch) }
-    }
-    self.scheduler = scheduler
-  }
-
-  private func admitEarly() {
-    wasReady = true
-    let waiting = early
-    early = []
-    for (id, request) in waiting { submit(request, id: id) }
-  }
-
-  private func end(_ failure: Failure) {
-    if let events = scheduler?.failAll(failure) { deliver(events) }
-    scheduler = nil
-    way = nil
-  }
-
   private func receiveResults() {
     for _ in 0..<limits.mailbox {
       do throws(MessagingError) {
-        guard let frames = try results.receive() else { return }
-        let batch = try TokenBatch.decode(frames)
-        submissions.telemetry.received(batch)
-        if let events = scheduler?.receive(batch) { deliver(events) }
+        guard let delivery = try results.take() else { return }
+        guard gate.sender(delivery.senderKey, at: .results).mayBe(.worker) else { continue }
+        switch try StageMessage.decode(delivery.frames) {
+        case .tokenBatch(let batch):
+          submissions.telemetry.received(state.scheduler.fresh(batch))
+          apply(.tokens(batch))
+        case .pulse(let pulse): apply(.pulse(pulse))
+        case .microBatch: reports.yield(.dropped("a micro-batch among results"))
+        }
       } catch { reports.yield(.dropped("a result: \(error)")) }
-    }
-  }
-
-  private func deliver(_ events: [Scheduler.Event]) {
-    submissions.deliver(events.filter { $0.request < Self.firstProbe })
-    for case .finished(let id, let result) in events where id >= Self.firstProbe {
-      probesLeft -= 1
-      if case .failure(let failure) = result {
-        apply(state.handle(.probed(epoch: state.epoch, failure), now: now))
-      } else if probesLeft == 0 {
-        apply(state.handle(.probed(epoch: state.epoch, nil), now: now))
-      }
     }
   }
 
   /// Shows how the cluster is to whoever wants to know.
   private func publish() {
-    (lastPublished, publishedEpoch) = (now, state.epoch)
+    (lastPublished, publishedEpoch) = (now, state.cluster.epoch)
     submissions.telemetry.publish(
-      state.status, epoch: state.epoch, inFlight: scheduler?.counts.active ?? 0)
+      state.cluster.status, epoch: state.cluster.epoch, inFlight: state.scheduler.counts.active)
   }
 
-  /// Sends as many prefills as the pipeline takes.
+  /// Sends as many micro-batches as the pipeline takes.
   private func pump() {
+    if now - lastPulse >= limits.heartbeatMilliseconds {
+      lastPulse = now
+      way?.pulse()
+    }
     way?.flush()
-    while !(way?.isBlocked ?? true), let batch = scheduler?.nextMicroBatch() { way?.post(batch) }
+    while !(way?.isBlocked ?? true), let batch = state.nextMicroBatch(now: now) { way?.post(batch) }
   }
 }

@@ -5,30 +5,50 @@ import Messaging
 struct DecodeGroups {
   private struct Active {
     var position: Int  // rows the request has so far
+    var promptRowCount: Int
     var route: [Int]
+    /// Tokens drawn under an earlier plan, which the stages see again.
+    var recorded: [Int32]
+    /// The micro-batch that it is in, or was in last: whose answer it waits for.
+    var sequence: UInt64
     var isCancelled = false
+
+    init(_ segment: Segment, sequence: UInt64, route: [Int]) {
+      position = segment.position + segment.rowCount
+      promptRowCount =
+        segment.phase == .prefill ? segment.rowCount : position - segment.recorded.count
+      self.sequence = sequence
+      self.route = route
+      recorded = segment.recorded
+    }
+
+    /// The token that comes after the rows so far, from 0.
+    var index: Int { position - promptRowCount }
   }
 
   private let epoch: UInt64
   private let stage: Int
   private let stageCount: Int
   private var active: [UInt64: Active] = [:]
-  private var returned: [(request: UInt64, token: Int32)] = []
+  private var returned: [(request: UInt64, tokens: [Int32])] = []
   private var finished: [UInt64] = []
   private var finishedRoute: [Int] = []
-  private var sequence: UInt64 = 0
+  private var count: UInt64 = 0
   /// Cancelled before their prefill came by; the newest only, since an old one never comes.
   private var cancelledEarly: [UInt64] = []
   private static let cancelledEarlyMaximum = 4096
+  private let replayedAtOnce: Int
 
   /// - Parameters:
   ///   - epoch: of the plan.
   ///   - stage: the stage with the token embedding.
   ///   - stageCount: stages a decode step goes through.
-  init(epoch: UInt64, stage: Int, stageCount: Int) {
+  ///   - replayedAtOnce: recorded tokens of one request that go through the stages in one step.
+  init(epoch: UInt64, stage: Int, stageCount: Int, replayedAtOnce: Int = 1) {
     self.epoch = epoch
     self.stage = stage
     self.stageCount = stageCount
+    self.replayedAtOnce = max(1, replayedAtOnce)
   }
 
   /// Whether there is a decode step, or a release, to send.
@@ -37,24 +57,44 @@ struct DecodeGroups {
   /// Tokens that wait for a decode step.
   var waitingCount: Int { returned.count }
 
-  /// Takes note of the requests of a prefill that passes here.
+  /// Takes note of the requests of a prefill that passes here, or of those that go on after a plan
+  /// has changed.
   mutating func admit(_ batch: MicroBatch) {
     for segment in batch.segments {
-      let isCancelled = cancelledEarly.contains(segment.request)
-      active[segment.request] = Active(
-        position: segment.rowCount, route: batch.route, isCancelled: isCancelled)
-      if isCancelled { cancelledEarly.removeAll { $0 == segment.request } }
+      var request = Active(segment, sequence: batch.sequence, route: batch.route)
+      // It starts anew here: a token from before would be put in the wrong place.
+      returned.removeAll { $0.request == segment.request }
+      finished.removeAll { $0 == segment.request }
+      if cancelledEarly.contains(segment.request) {
+        request.isCancelled = true
+        cancelledEarly.removeAll { $0 == segment.request }
+      }
+      active[segment.request] = request
     }
   }
 
-  /// Takes tokens that the last stage chose.
+  /// Takes tokens that the last stage chose; one that came before is dropped, and so is what a request
+  /// was answered, even a failure, before it started anew.
+  ///
+  /// Recorded tokens go through the stages many at a time where a row's bits don't depend on the
+  /// rows beside it, else one by one as they first did.
   mutating func receive(_ batch: TokenBatch) {
     for result in batch.results {
-      guard let request = active[result.request] else { continue }
+      guard let request = active[result.request], request.sequence == batch.sequence else {
+        continue
+      }
+      guard result.finish == .failed || result.index == request.index,
+        !returned.contains(where: { $0.request == result.request })
+      else { continue }
       if result.finish != nil || request.isCancelled {
         end(result.request, request)
       } else {
-        returned.append((result.request, result.tokenID))
+        let end = min(request.recorded.count, result.index + replayedAtOnce)
+        returned.append(
+          (
+            result.request,
+            end > result.index ? Array(request.recorded[result.index..<end]) : [result.tokenID]
+          ))
       }
     }
   }
@@ -95,22 +135,24 @@ struct DecodeGroups {
     returned.removeFirst(group.count)
     var route = finishedRoute
     var segments: [Segment] = []
-    for (request, token) in group {
+    // The upper half of the numbers, so that they never meet the coordinator's.
+    count += 1
+    let sequence = 1 << 63 | count
+    for (request, tokens) in group {
       guard var state = active[request] else { continue }
       segments.append(
         Segment(
-          request: request, phase: .decode, position: state.position, rowCount: 1,
-          tokenIDs: [token]))
-      state.position += 1
+          request: request, phase: .decode, position: state.position, rowCount: tokens.count,
+          tokenIDs: tokens))
+      state.position += tokens.count
+      state.sequence = sequence
       active[request] = state
       route = state.route
     }
-    sequence += 1
     let released = finished
     finished = []
     return MicroBatch(
-      // The upper half of the numbers, so that they never meet the coordinator's.
-      epoch: epoch, sequence: 1 << 63 | sequence, stage: stage, route: route, segments: segments,
+      epoch: epoch, sequence: sequence, stage: stage, route: route, segments: segments,
       released: released)
   }
 }

@@ -17,6 +17,32 @@ public enum Endpoints {
     peer.bytes.starts(with: clientMark.utf8)
   }
 
+  /// Where others reach what a process at `coordinator` has bound as `endpoint`: one that is bound to
+  /// every address of its machine is reached by the address the coordinator was.
+  static func reachable(_ endpoint: String, asSeenFrom coordinator: String) -> String {
+    guard let (host, port) = parts(endpoint), ["*", "0.0.0.0", "[::]"].contains(host),
+      let there = parts(coordinator)
+    else { return endpoint }
+    return "tcp://\(there.host):\(port)"
+  }
+
+  /// Where a worker takes micro-batches if it isn't told: a free port of the address by which this
+  /// machine reaches the coordinator; a file beside the coordinator's.
+  static func data(for coordinator: String) -> String {
+    if !EndpointPolicy.isLocal(coordinator), let (host, port) = parts(coordinator),
+      let address = LocalAddress.toward(host, port: port)
+    {
+      return "tcp://\(address):*"
+    }
+    return beside(coordinator, suffix: "worker-\(UUID().uuidString.prefix(8))")
+  }
+
+  private static func parts(_ endpoint: String) -> (host: String, port: String)? {
+    guard endpoint.hasPrefix("tcp://"), let colon = endpoint.lastIndex(of: ":") else { return nil }
+    let host = endpoint[endpoint.index(endpoint.startIndex, offsetBy: 6)..<colon]
+    return (String(host), String(endpoint[endpoint.index(after: colon)...]))
+  }
+
   /// An endpoint to bind beside another: the same address and a free port, or a file next to it.
   public static func beside(_ endpoint: String, suffix: String) -> String {
     if endpoint.hasPrefix("tcp://"), let colon = endpoint.lastIndex(of: ":") {

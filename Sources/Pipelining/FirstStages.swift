@@ -1,22 +1,27 @@
 import Messaging
 
-/// The way into the pipeline: a socket to each replica of the first stage, and what one of them
-/// has not taken yet. At most as many messages wait as the scheduler lets prefills in.
+/// The ways into the pipeline: a socket to each replica of the first stage and to the stage where decode
+/// steps start, and what one of them has not taken yet. At most as many messages wait as the scheduler
+/// lets in.
 struct FirstStages: ~Copyable {
   private let links: StageLinks
+  private let epoch: UInt64
   private var outbox: [MicroBatch] = []
 
   init(
-    _ workers: [WorkerAddress], in context: Context, limits: Limits, stageCount: Int
+    _ workers: [WorkerAddress], epoch: UInt64, in context: Context, limits: Limits, stageCount: Int,
+    _ protection: Links
   ) throws(MessagingError) {
+    self.epoch = epoch
     links = try StageLinks(
-      workers, in: context, highWaterMark: limits.messagesInFlight(stageCount: stageCount))
+      workers, in: context, highWaterMark: limits.messagesInFlight(stageCount: stageCount),
+      protection)
   }
 
-  /// Whether something waits for a replica to take it.
+  /// Whether something waits for a worker to take it.
   var isBlocked: Bool { !outbox.isEmpty }
 
-  /// Sends a micro-batch to the replica its route names, now or as soon as that takes it.
+  /// Sends a micro-batch to the worker its route names, now or as soon as that takes it.
   mutating func post(_ batch: MicroBatch) {
     outbox.append(batch)
     flush()
@@ -25,11 +30,13 @@ struct FirstStages: ~Copyable {
   /// Tries again what waits.
   mutating func flush() {
     while let batch = outbox.first {
-      // A replica that is gone is found out by its silence; its messages end with the plan.
-      guard (try? links.send(.microBatch(batch), to: batch.route[0], wait: .never)) != nil else {
-        return
-      }
+      // A worker that is gone is found out by its silence; its messages end with the plan.
+      let sent = try? links.send(.microBatch(batch), to: batch.route[batch.stage], wait: .never)
+      guard sent != nil else { return }
       outbox.removeFirst()
     }
   }
+
+  /// Tells the workers that the way to them is open.
+  func pulse() { links.pulse(Pulse(epoch: epoch, worker: WorkerAddress.coordinator)) }
 }

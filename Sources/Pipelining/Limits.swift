@@ -29,10 +29,46 @@ public struct Limits: Sendable, Equatable {
   public var workers = 256
   /// How often a worker tells that it lives.
   public var heartbeatMilliseconds = 500
-  /// How long a peer may say nothing before it counts as lost: six heartbeats.
-  public var silenceMilliseconds: Int { 6 * heartbeatMilliseconds }
+  /// How long a peer may say nothing before it counts as lost: five heartbeats, so that with the
+  /// next look it is found within 3 s.
+  public var silenceMilliseconds: Int { 5 * heartbeatMilliseconds }
+  /// How long a connection may be gone before its worker counts as dead: the time to connect again.
+  public var deadMilliseconds: Int { heartbeatMilliseconds }
+  /// How long the way from one worker to another may be silent: four pulses.
+  public var linkSilenceMilliseconds: Int { 4 * heartbeatMilliseconds }
+  /// How long nothing may move while requests are under way before a message counts as lost: three
+  /// heartbeats in which every stage says that it has nothing to do. Doubled while it doesn't help.
+  public var stallMilliseconds: Int { 3 * heartbeatMilliseconds }
+  /// The longest such wait, however often it didn't help.
+  public var stallMillisecondsMaximum = 60_000
+  /// A worker that takes so many times longer than usual, and than the others do, is slow.
+  public var slowFactor = 10.0
+  /// The least time that one micro-batch may take: a machine busy with other things needs it.
+  public var microBatchMilliseconds = 2000
+  /// How long a stage's weights may take to load: 10 GB from a slow disk.
+  public var loadMilliseconds = 600_000
+  /// How long requests wait for a cluster that has lost its pipeline, before they fail.
+  public var outageMilliseconds = 60_000
+  /// The wait of a worker that was lost twice; it doubles with each loss.
+  public var backoffMilliseconds = 2000
+  /// The longest such wait.
+  public var backoffMillisecondsMaximum = 60_000
+  /// After so long without a loss a worker's record is clean.
+  public var strikeMilliseconds = 120_000
+  /// How long a plan works at least before a better one takes its place, so that workers that come
+  /// one after the other make one change.
+  public var settleMilliseconds = 2000
+  /// A new plan pays when its slowest stage costs so much of the present one's, or less: a change
+  /// costs a replay of everything under way.
+  public var gainShare = 0.8
   /// Clients whose silence is watched.
   public var clients = 4096
+  /// Requests that one client may have unanswered: twice the largest `palisade batch --window`.
+  public var clientRequests = 1024
+  /// Bytes of pictures that one client may have unanswered: two of the largest messages.
+  public var clientByteCount = 1 << 30
+  /// Bytes of pictures that all clients may have unanswered.
+  public var clientsByteCount = 4 << 30
   /// How long a client may say nothing before its requests are given up: ten of its pings.
   public var clientSilenceMilliseconds = 10_000
   /// How long a worker waits for a neighbour that doesn't take its messages.

@@ -4,6 +4,10 @@ import Tensors
 
 /// Lets requests into a pipeline and puts their answers together: a pure value, driven by whoever
 /// owns the sockets or the local stages.
+///
+/// It outlives plans. Of every request let in it keeps a record: what was asked, and the tokens so
+/// far. When a plan ends, requests under way stand in line again, in front of all others; under the
+/// next plan they are gone through up to their last token and go on from there.
 public struct Scheduler {
   /// Something a caller waits for.
   public enum Event: Sendable, Equatable {
@@ -20,35 +24,65 @@ public struct Scheduler {
     }
   }
 
-  private struct Active {
+  struct Record {
+    let request: PreparedRequest
     var tokens: [TokenLogprob] = []
-    var priority: Handling.Priority
+    /// Whether the stages with decoder layers have its keys and values, up to its last token at least.
+    var hasCaches = false
+    /// Workers lost while it was under way, and those lost while it alone was.
+    var losses = 0
+    var blames = 0
+    var isProbe = false
+
+    /// It was there when two workers died: from now on it goes alone, until it is known whether it is
+    /// what kills them.
+    var isSuspect: Bool { losses >= 2 }
   }
   private struct Prefill {
     var route: [Int]
     var requests: Set<UInt64>
   }
 
-  private let config: ModelConfig
-  private let plan: PipelinePlan
-  private let epoch: UInt64
+  let config: ModelConfig
   private let limits: Limits
+  private var plan: PipelinePlan?
+  private var epoch: UInt64 = 0
+  private var keepsCaches = false
   private var waiting = WaitingRequests()
-  private var active: [UInt64: Active] = [:]
+  var records: [UInt64: Record] = [:]
+  /// Let in, and with the stages.
+  var active: Set<UInt64> = []
+  /// Let in under an earlier plan, and not with the stages of this one yet; oldest first.
+  private var replays: [UInt64] = []
+  private var released: [UInt64] = []
   private var prefills: [UInt64: Prefill] = [:]
   private var prefillOfRequest: [UInt64: UInt64] = [:]
   private var sequence: UInt64 = 0
+  /// Micro-batches that failed under this plan.
+  private var failed = RecentSequences()
 
-  /// A scheduler for one epoch of a plan.
-  public init(config: ModelConfig, plan: PipelinePlan, epoch: UInt64, limits: Limits) {
+  /// A scheduler without a plan: requests wait.
+  public init(config: ModelConfig, limits: Limits) {
     self.config = config
-    self.plan = plan
-    self.epoch = epoch
     self.limits = limits
   }
 
-  /// Requests that wait for their prefill, and requests under way.
-  public var counts: (waiting: Int, active: Int) { (waiting.count, active.count) }
+  /// A scheduler for one plan.
+  public init(config: ModelConfig, plan: PipelinePlan, epoch: UInt64, limits: Limits) {
+    self.init(config: config, limits: limits)
+    begin(plan, epoch: epoch, keepsCaches: false)
+  }
+
+  /// Requests that wait for their prefill or for their replay, and requests under way.
+  public var counts: (waiting: Int, active: Int) { (waiting.count + replays.count, active.count) }
+
+  /// Whether nobody waits for anything.
+  var isIdle: Bool { waiting.count == 0 && records.values.allSatisfy(\.isProbe) }
+
+  /// Requests whose caches are worth keeping when the plan changes.
+  var cachedRequests: [UInt64] { records.filter { $0.value.hasCaches }.keys.sorted() }
+
+  // MARK: Requests
 
   /// Takes a request in, or says why not.
   ///
@@ -63,83 +97,236 @@ public struct Scheduler {
     waiting.append(request, id: id)
   }
 
-  /// The next prefill to send to the first stage; nil when nothing waits or enough is under way.
-  ///
-  /// Interactive requests go first, then the jobs in turn, a request each; a few places are never
-  /// given to batch work, so that somebody who waits needn't wait for a long answer to end.
-  public mutating func nextMicroBatch() -> MicroBatch? {
-    guard prefills.count < limits.prefillsInFlight(stageCount: plan.stages.count) else {
-      return nil
-    }
-    var chosen: [(id: UInt64, request: PreparedRequest)] = []
-    var rows = 0
-    while let next = waiting.first, hasPlace(next.request.handling.priority) {
-      let more = rowCount(of: next.request)
-      if !chosen.isEmpty && rows + more > limits.prefillRows { break }
-      rows += more
-      waiting.removeFirst()
-      active[next.id] = Active(priority: next.request.handling.priority)
-      chosen.append(next)
-    }
-    guard !chosen.isEmpty else { return nil }
-    sequence += 1
-    let route = nextRoute()
-    prefills[sequence] = Prefill(route: route, requests: Set(chosen.map(\.id)))
-    for (id, _) in chosen { prefillOfRequest[id] = sequence }
-    return MicroBatch(
-      epoch: epoch, sequence: sequence, stage: 0, route: route,
-      segments: chosen.map { segment(id: $0.id, $0.request) },
-      tensor: Self.concatenated(chosen.map(\.request.pixels)))
-  }
-
-  /// Takes what the stages answered.
-  public mutating func receive(_ batch: TokenBatch) -> [Event] {
-    guard batch.epoch == epoch else { return [] }
-    var events: [Event] = []
-    for result in batch.results {
-      guard var state = active[result.request] else { continue }
-      endPrefill(of: result.request)
-      if result.finish == .failed {
-        active[result.request] = nil
-        let failure = result.failure ?? Failure(code: "internal", message: "a stage failed")
-        events.append(.finished(result.request, .failure(failure)))
-        continue
-      }
-      let token = TokenLogprob(
-        tokenID: result.tokenID, logprob: result.logprob, alternatives: result.alternatives)
-      state.tokens.append(token)
-      active[result.request] = state
-      events.append(.token(result.request, token))
-      if let finish = result.finish {
-        active[result.request] = nil
-        events.append(
-          .finished(result.request, .success(Completion(tokens: state.tokens, finish: finish))))
-      }
-    }
-    return events
-  }
-
   /// Gives a request up. It is forgotten at once; what is under way for it comes to nothing.
   ///
   /// - Returns: whether stages must be told, because it is under way.
   public mutating func cancel(_ id: UInt64) -> Bool {
     waiting.remove(id)
     endPrefill(of: id)
-    return active.removeValue(forKey: id) != nil
+    replays.removeAll { $0 == id }
+    if let record = records.removeValue(forKey: id), record.hasCaches, !active.contains(id) {
+      released.append(id)
+    }
+    return active.remove(id) != nil
   }
 
-  /// Ends everything: the pipeline is gone.
+  /// Ends everything: there will be no pipeline.
   public mutating func failAll(_ failure: Failure) -> [Event] {
-    let ids = active.keys.sorted() + waiting.ids
-    (waiting, active, prefills, prefillOfRequest) = (WaitingRequests(), [:], [:], [:])
+    let ids = records.filter { !$0.value.isProbe }.keys.sorted() + waiting.ids
+    // Probes go on: the next plan begins with them.
+    records = records.filter { $0.value.isProbe }
+    active = active.filter { records[$0] != nil }
+    (waiting, replays) = (WaitingRequests(), [])
+    (prefills, prefillOfRequest) = ([:], [:])
     return ids.map { .finished($0, .failure(failure)) }
+  }
+
+  // MARK: Plans
+
+  /// The plan is over: what was under way stands in line again.
+  ///
+  /// - Parameter isDeath: whether a worker died of it, perhaps by what it computed. A request that
+  ///   was alone under way when that happened twice, or that was the only one under suspicion when
+  ///   it happened a third time, is what kills workers.
+  /// - Returns: that request's end, with `poison_request`.
+  public mutating func suspend(isDeath: Bool) -> [Event] {
+    let under = active.filter { !(records[$0]?.isProbe ?? true) }.sorted()
+    for id in active where records[id]?.isProbe ?? true { records[id] = nil }
+    (plan, active, prefills, prefillOfRequest) = (nil, [], [:], [:])
+    var poisonous: UInt64?
+    if isDeath { poisonous = blame(under) }
+    let left = under.filter { $0 != poisonous }
+    replays = (replays + left).sorted()
+    guard let poisonous, let record = records.removeValue(forKey: poisonous) else { return [] }
+    if record.hasCaches { released.append(poisonous) }
+    return [
+      .finished(
+        poisonous,
+        .failure(
+          Failure(
+            code: "poison_request",
+            message: "workers died \(record.losses) times while this request was under way, and "
+              + "nothing else explains it; look at its picture and at the workers' logs")))
+    ]
+  }
+
+  /// - Returns: the request that must be what kills workers.
+  private mutating func blame(_ under: [UInt64]) -> UInt64? {
+    let suspects = under.filter { records[$0]?.isSuspect ?? false }
+    if suspects.count == 1 {
+      records[suspects[0]]?.losses += 1
+      return suspects[0]
+    }
+    for id in under { records[id]?.losses += 1 }
+    guard under.count == 1, let alone = under.first else { return nil }
+    records[alone]?.blames += 1
+    return records[alone]?.blames == 2 ? alone : nil
+  }
+
+  /// A new plan: what was under way goes on under it.
+  ///
+  /// - Parameters:
+  ///   - plan: whom micro-batches go through.
+  ///   - epoch: its number.
+  ///   - keepsCaches: whether the stages still have what requests left there.
+  public mutating func begin(_ plan: PipelinePlan, epoch: UInt64, keepsCaches: Bool) {
+    (self.plan, self.epoch, self.keepsCaches, sequence) = (plan, epoch, keepsCaches, 0)
+    failed = RecentSequences()
+    if !keepsCaches {
+      for id in records.keys { records[id]?.hasCaches = false }
+      released = []
+    }
+  }
+
+  /// A request of nobody's, through one replica of each stage.
+  mutating func probe(_ request: PreparedRequest, id: UInt64, route: [Int]) -> MicroBatch {
+    records[id] = Record(request: request, isProbe: true)
+    return prefill([id], route: route)
+  }
+
+  // MARK: The way in
+
+  /// The next micro-batch for the pipeline; nil when nothing waits or enough is under way.
+  ///
+  /// First what an earlier plan left; then interactive requests, then the jobs in turn, a request
+  /// each. A few places are never given to batch work, so that somebody who waits needn't wait for a
+  /// long answer to end.
+  public mutating func nextMicroBatch() -> MicroBatch? {
+    guard let plan else { return nil }
+    if let batch = nextResumption(plan) { return batch }
+    guard prefills.count < limits.prefillsInFlight(stageCount: plan.stages.count) else {
+      return nil
+    }
+    var chosen: [UInt64] = []
+    var rows = 0
+    var isFull = false
+    for id in replays {
+      guard let record = records[id] else { continue }
+      let more = rowCount(of: record.request)
+      isFull = !chosen.isEmpty && (rows + more > limits.prefillRows || record.isSuspect)
+      if isFull { break }
+      if record.isSuspect, active.contains(where: { records[$0]?.isSuspect ?? false }) { continue }
+      rows += more
+      chosen.append(id)
+      isFull = record.isSuspect
+      if isFull { break }
+    }
+    replays.removeAll(where: chosen.contains)
+    while !isFull, let next = waiting.first,
+      hasPlace(next.request.handling.priority)
+    {
+      let more = rowCount(of: next.request)
+      if !chosen.isEmpty && rows + more > limits.prefillRows { break }
+      rows += more
+      waiting.removeFirst()
+      records[next.id] = Record(request: next.request)
+      chosen.append(next.id)
+    }
+    return chosen.isEmpty ? nil : prefill(chosen, route: nextRoute(plan))
+  }
+
+  private mutating func prefill(_ ids: [UInt64], route: [Int]) -> MicroBatch {
+    sequence += 1
+    active.formUnion(ids)
+    prefills[sequence] = Prefill(route: route, requests: Set(ids))
+    for id in ids { prefillOfRequest[id] = sequence }
+    let chosen = ids.compactMap { id in records[id].map { (id, $0) } }
+    defer { released = [] }
+    return MicroBatch(
+      epoch: epoch, sequence: sequence, stage: 0, route: route,
+      segments: chosen.map { segment(id: $0, $1) }, released: released,
+      tensor: Self.concatenated(chosen.map(\.1.request.pixels)))
+  }
+
+  /// Requests whose caches the stages have kept: straight to where decode steps start.
+  private mutating func nextResumption(_ plan: PipelinePlan) -> MicroBatch? {
+    let kept = replays.filter { id in
+      records[id].map { $0.hasCaches && !$0.tokens.isEmpty && !$0.isSuspect } ?? false
+    }
+    guard keepsCaches, !kept.isEmpty else { return nil }
+    replays.removeAll(where: kept.contains)
+    active.formUnion(kept)
+    sequence += 1
+    return MicroBatch(
+      epoch: epoch, sequence: sequence, stage: plan.embeddingStage, route: nextRoute(plan),
+      segments: kept.compactMap { id in records[id].map { resumption(id: id, $0) } })
+  }
+
+  private func resumption(id: UInt64, _ record: Record) -> Segment {
+    let tokens = record.tokens.map(\.tokenID)
+    return Segment(
+      request: id, phase: .decode, position: rowCount(of: record.request) + tokens.count - 1,
+      rowCount: 1, tokenIDs: tokens.suffix(1), sampling: record.request.sampling,
+      recorded: tokens)
+  }
+
+  // MARK: The way out
+
+  /// Takes what the stages answered. A token that is known already, from before the plan changed, is
+  /// no event.
+  public mutating func receive(_ batch: TokenBatch) -> [Event] {
+    guard batch.epoch == epoch else { return [] }
+    // A second copy of a failure would start its requests a second time beside the first.
+    if batch.results.contains(where: { $0.finish == .failed }), !failed.insert(batch.sequence) {
+      return []
+    }
+    var events: [Event] = []
+    for result in batch.results where active.contains(result.request) {
+      guard var record = records[result.request] else { continue }
+      endPrefill(of: result.request)
+      if result.finish == .failed {
+        events += fail(result)
+        continue
+      }
+      // Where the answer has ended without its being heard, the stages keep nothing of it; where a
+      // replay has just begun, not all yet.
+      record.hasCaches = result.finish == nil && result.index + 1 >= record.tokens.count
+      defer { records[result.request] = record }
+      guard result.index == record.tokens.count else { continue }
+      let token = TokenLogprob(
+        tokenID: result.tokenID, logprob: result.logprob, alternatives: result.alternatives)
+      record.tokens.append(token)
+      events.append(.token(result.request, token))
+      if let finish = result.finish {
+        events.append(
+          .finished(result.request, .success(Completion(tokens: record.tokens, finish: finish))))
+      }
+    }
+    for case .finished(let id, _) in events {
+      records[id] = nil
+      active.remove(id)
+    }
+    return events
+  }
+
+  /// The results of a batch that say something new, for counting.
+  func fresh(_ batch: TokenBatch) -> TokenBatch {
+    var fresh = batch
+    fresh.results.removeAll { result in
+      batch.epoch != epoch || records[result.request]?.tokens.count != result.index
+    }
+    return fresh
+  }
+
+  /// A stage that has lost a request's caches gets them anew; any other failure is the request's own.
+  private mutating func fail(_ result: TokenResult) -> [Event] {
+    if result.failure?.code == StageExecutor.cacheLost {
+      records[result.request]?.hasCaches = false
+      active.remove(result.request)
+      replays = (replays + [result.request]).sorted()
+      return []
+    }
+    let failure = result.failure ?? Failure(code: "internal", message: "a stage failed")
+    return [.finished(result.request, .failure(failure))]
   }
 
   /// Whether one more request of this priority may be under way.
   private func hasPlace(_ priority: Handling.Priority) -> Bool {
-    guard active.count < limits.requestsInFlight else { return false }
+    // What stands in line for its replay has its place.
+    guard records.count < limits.requestsInFlight else { return false }
     return priority == .interactive
-      || active.values.count { $0.priority == .batch } < limits.batchRequestsInFlight
+      || records.values.count { $0.request.handling.priority == .batch }
+        < limits.batchRequestsInFlight
   }
 
   private mutating func endPrefill(of request: UInt64) {
@@ -149,7 +336,7 @@ public struct Scheduler {
   }
 
   /// For each stage the replica with the least prefills under way; the first of equals.
-  private func nextRoute() -> [Int] {
+  private func nextRoute(_ plan: PipelinePlan) -> [Int] {
     plan.stages.enumerated().map { index, stage in
       let load = { (worker: Int) in prefills.values.count { $0.route[index] == worker } }
       return stage.workers.min { (load($0), $0) < (load($1), $1) } ?? stage.workers[0]
@@ -160,12 +347,14 @@ public struct Scheduler {
     request.pixels.rowCount * config.imageTokenCount + request.textTokenIDs.count
   }
 
-  private func segment(id: UInt64, _ request: PreparedRequest) -> Segment {
+  private func segment(id: UInt64, _ record: Record) -> Segment {
+    let request = record.request
     let rows = rowCount(of: request)
     return Segment(
       request: id, phase: .prefill, position: 0, rowCount: rows,
       tokenIDs: request.textTokenIDs, imageCount: request.pixels.rowCount,
-      capacity: rows + request.sampling.maximumTokens, sampling: request.sampling)
+      capacity: rows + request.sampling.maximumTokens, sampling: request.sampling,
+      recorded: record.tokens.map(\.tokenID))
   }
 
   private static func concatenated(_ pixels: [Tensor]) -> Tensor? {
@@ -180,42 +369,5 @@ public struct Scheduler {
       row += part.rowCount
     }
     return all
-  }
-}
-
-/// Whether a request can be computed at all; checked before anything is spent on it.
-struct RequestCheck {
-  let config: ModelConfig
-
-  func check(_ request: PreparedRequest) throws(Failure) {
-    let side = config.vision.imageSide
-    let pictures = request.pixels.rowCount
-    try require(
-      request.pixels.elementType == .u8 && pictures > 0
-        && request.pixels.shape == [pictures, side, side, 3],
-      "pixels of shape \(request.pixels.shape), not [pictures, \(side), \(side), 3]")
-    try require(!request.textTokenIDs.isEmpty, "no tokens")
-    try require(
-      request.textTokenIDs.allSatisfy { $0 >= 0 && Int($0) < config.text.vocabularyCount },
-      "a token outside the vocabulary of \(config.text.vocabularyCount)")
-    let sampling = request.sampling
-    try require(sampling.maximumTokens > 0, "no room for an answer")
-    let (positions, overflow) = (pictures * config.imageTokenCount + request.textTokenIDs.count)
-      .addingReportingOverflow(sampling.maximumTokens)
-    try require(
-      !overflow && positions <= config.text.positionCountMaximum,
-      "\(pictures * config.imageTokenCount + request.textTokenIDs.count) prompt tokens and up to "
-        + "\(sampling.maximumTokens) answer tokens, more than the model's "
-        + "\(config.text.positionCountMaximum) positions")
-    try require(
-      sampling.temperature >= 0 && sampling.temperature.isFinite && sampling.topK >= 0
-        && sampling.topP > 0 && sampling.topP <= 1,
-      "sampling out of range: temperature >= 0, top_k >= 0, 0 < top_p <= 1")
-  }
-
-  private func require(_ holds: Bool, _ what: @autoclosure () -> String) throws(Failure) {
-    guard holds else {
-      throw Failure(code: "invalid_request", message: "the request has \(what())")
-    }
   }
 }

@@ -22,7 +22,8 @@ public final class StageExecutor {
   public let epoch: UInt64
   /// Which stage of the plan this is.
   public let stage: Int
-  private let section: ModelSection
+  /// The weights and the arithmetic.
+  let section: ModelSection
   private let limits: Limits
   private var queue: [MicroBatch] = []
   private var caches: [UInt64: KVCache] = [:]
@@ -32,10 +33,17 @@ public final class StageExecutor {
   /// Rows of pictures seen before; nil where no vision blocks are.
   public let visionCache: VisionCache?
   private var meter: StageMeter
+  private var recent = RecentSequences()
+  /// The code of a failure that a new prefill heals: the stage has not what the request left here.
+  static let cacheLost = "cache_lost"
 
   /// Makes the executor of stage `stage` of `plan`.
+  ///
+  /// What `previous`, of the same section under the plan before, knows of pictures is kept, and the
+  /// caches of `keptRequests`, which go on from there.
   public init(
-    section: ModelSection, plan: PipelinePlan, stage: Int, epoch: UInt64, limits: Limits
+    section: ModelSection, plan: PipelinePlan, stage: Int, epoch: UInt64, limits: Limits,
+    previous: StageExecutor? = nil, keptRequests: [UInt64] = []
   ) {
     self.section = section
     self.stage = stage
@@ -43,22 +51,29 @@ public final class StageExecutor {
     self.limits = limits
     meter = StageMeter(stage: stage)
     if section.takesTokens {
-      decodeGroups = DecodeGroups(epoch: epoch, stage: stage, stageCount: plan.decodeStageCount)
+      decodeGroups = DecodeGroups(
+        epoch: epoch, stage: stage, stageCount: plan.decodeStageCount,
+        replayedAtOnce: Self.replayedAtOnce(section))
     }
     if section.givesLogits { head = HeadState() }
     visionCache =
       section.visionPartCount > 0
-      ? VisionCache(byteCountMaximum: limits.visionCacheByteCount) : nil
+      ? previous?.visionCache ?? VisionCache(byteCountMaximum: limits.visionCacheByteCount) : nil
+    if let previous {
+      for request in keptRequests { caches[request] = previous.caches[request] }
+    }
   }
 
-  /// Takes a message in; one of another epoch is late and is dropped.
+  /// Takes a message in; one of another epoch is late, one that came before is a copy: both are
+  /// dropped.
   public func receive(_ message: StageMessage) {
     switch message {
     case .microBatch(let batch) where batch.epoch == epoch:
+      guard recent.insert(batch.sequence) else { return }
       meter.arrived(batch)
       queue.append(batch)
     case .tokenBatch(let batch) where batch.epoch == epoch: decodeGroups?.receive(batch)
-    case .microBatch, .tokenBatch: break
+    case .microBatch, .tokenBatch, .pulse: break
     }
   }
 
@@ -90,6 +105,12 @@ public final class StageExecutor {
   /// Pictures that the vision cache had, and those that were computed.
   public var visionCounts: (hits: UInt64, misses: UInt64) {
     (visionCache?.hits ?? 0, visionCache?.misses ?? 0)
+  }
+
+  /// Recorded tokens of one request that go through the stages in one step: one where a product of
+  /// several rows may have other bits than one of each.
+  private static func replayedAtOnce(_ section: ModelSection) -> Int {
+    section.isExact ? 128 : 1
   }
 
   /// What this stage holds now; the process's memory is not its business.
@@ -131,7 +152,9 @@ public final class StageExecutor {
     var sequences: [SequenceRows] = []
     for segment in batch.segments {
       let isPrefill = segment.phase == .prefill
-      if isPrefill, caches[segment.request] == nil, !section.decoderLayers.isEmpty {
+      if isPrefill, !section.decoderLayers.isEmpty {
+        // What an earlier plan left of the request is no use any more.
+        caches[segment.request] = nil
         guard caches.count < limits.cachesPerStage else {
           throw Failure(code: "overloaded", message: "stage \(stage) holds \(caches.count) caches")
         }
@@ -140,14 +163,16 @@ public final class StageExecutor {
       let cache = caches[segment.request]
       guard cache != nil || section.decoderLayers.isEmpty else {
         throw Failure(
-          code: "internal",
+          code: Self.cacheLost,
           message: "stage \(stage) doesn't know request \(segment.request)")
       }
+      // It goes on from the last token that the coordinator knows; stages may have been further.
+      if segment.phase == .decode, segment.sampling != nil { cache?.truncate(to: segment.position) }
       let filled = cache?.tokenCount ?? segment.position
       guard filled == segment.position, segment.rowCount <= (cache?.capacity ?? .max) - filled
       else {
         throw Failure(
-          code: "internal",
+          code: Self.cacheLost,
           message: "stage \(stage) has \(filled) positions of request \(segment.request), not "
             + "\(segment.position)")
       }

@@ -9,16 +9,20 @@ struct StageLinks: ~Copyable {
   }
   private let links: [Int: Link]
 
-  /// Connects to each of `workers`.
+  /// Connects to each of `workers`, protected as `protection` says.
   init(
-    _ workers: [WorkerAddress], in context: Context, highWaterMark: Int
+    _ workers: [WorkerAddress], in context: Context, highWaterMark: Int, _ protection: Links
   ) throws(MessagingError) {
     var links: [Int: Link] = [:]
     var options = SocketOptions()
     options.sendHighWaterMark = highWaterMark
     options.lingerMilliseconds = 0
     for worker in workers where links[worker.worker] == nil {
-      let socket = try Socket(.push, in: context, options: options)
+      let socket = try Socket(
+        .push, in: context,
+        options: worker.worker == WorkerAddress.coordinator
+          ? protection.toCoordinator(options)
+          : protection.toWorker(options, publicKey: worker.publicKey))
       try socket.connect(worker.endpoint)
       links[worker.worker] = Link(socket)
     }
@@ -38,5 +42,10 @@ struct StageLinks: ~Copyable {
     let frames = try message.encode()
     try link.socket.send(frames, wait: wait)
     return frames.reduce(0) { $0 + $1.byteCount }
+  }
+
+  /// Tells all workers that the way to them is open; one that takes nothing now does without.
+  func pulse(_ pulse: Pulse) {
+    for index in links.keys { _ = try? send(.pulse(pulse), to: index, wait: .never) }
   }
 }

@@ -7,13 +7,13 @@ public struct StatusClient: ~Copyable {
   /// Connects, which succeeds whether or not somebody listens.
   ///
   /// - Throws: when the endpoint is none, or leaves the machine without keys.
-  public init(_ endpoint: String) throws(MessagingError) {
+  public init(_ endpoint: String, links: Links = .local) throws(MessagingError) {
     let context = try Context()
     var options = SocketOptions()
     options.identity = Endpoints.clientIdentity()
     options.isImmediate = false
     options.lingerMilliseconds = 0
-    let socket = try Socket(.dealer, in: context, options: options)
+    let socket = try Socket(.dealer, in: context, options: links.toCoordinator(options))
     try socket.connect(endpoint)
     self.socket = socket
   }
@@ -38,9 +38,9 @@ public struct StatusClient: ~Copyable {
 
   /// One question on a connection of its own.
   public static func ask(
-    _ endpoint: String, milliseconds: Int
+    _ endpoint: String, links: Links = .local, milliseconds: Int
   ) throws(MessagingError) -> Status? {
-    try StatusClient(endpoint).status(milliseconds: milliseconds)
+    try StatusClient(endpoint, links: links).status(milliseconds: milliseconds)
   }
 
   /// A late answer to an earlier question of another kind is passed over.

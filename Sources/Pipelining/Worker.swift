@@ -9,10 +9,15 @@ import Tensors
 public final class Worker {
   private let configuration: WorkerConfiguration
   private let context: Context
+  private let gate: Gatekeeper
   private let data: Socket
   private let control: WorkerControl
   private let report: (WorkerReport) -> Void
+  private let gateReports: Mailbox<GateReport>
   private var stage: AssignedStage?
+  private var number = 0
+  /// Whether everything that came was read in this turn.
+  private var hasReadAll = false
 
   /// Binds the data endpoint and starts the line to the coordinator.
   ///
@@ -28,7 +33,11 @@ public final class Worker {
     context = try Context()
     var options = SocketOptions()
     options.receiveHighWaterMark = configuration.limits.messagesInFlight(stageCount: 64)
-    data = try Socket(.pull, in: context, options: options)
+    let gateReports = try Mailbox<GateReport>(capacity: configuration.limits.mailbox)
+    gate = try configuration.links.gatekeeper(in: context) { _ = gateReports.post($0) }
+    self.gateReports = gateReports
+    data = try Socket(
+      .pull, in: context, options: configuration.links.listening(at: .data, options))
     try data.bind(configuration.dataEndpoint)
     let endpoint = try data.lastEndpoint()
     report(.listening(endpoint: endpoint))
@@ -38,7 +47,7 @@ public final class Worker {
         name: configuration.name, host: ProcessInfo.processInfo.hostName, dataEndpoint: endpoint,
         instructionSet: Kernels.instructionSet, threads: configuration.threadCount,
         memoryBytes: Int(clamping: ProcessInfo.processInfo.physicalMemory),
-        softwareVersion: configuration.softwareVersion), in: context)
+        softwareVersion: configuration.softwareVersion), in: context, gate: gate)
   }
 
   /// A handle that ends `run` from another thread.
@@ -62,30 +71,39 @@ public final class Worker {
     var waitingSince = Clock.nanoseconds
     while try takeOrders() {
       receive()
+      watchNeighbours()
       let start = Clock.nanoseconds
       if step(since: waitingSince) {
         waitingSince = Clock.nanoseconds
         continue
       }
       // What waits in vain counts as waiting, loading as neither.
-      if stage == nil { waitingSince = start }
+      if stage?.isPaused ?? true { waitingSince = start }
       _ = try? poller.wait(.milliseconds(configuration.limits.heartbeatMilliseconds))
     }
   }
 
   /// Takes what the coordinator ordered; false when told to end.
   private func takeOrders() throws(Failure) -> Bool {
+    control.isInterrupted.store(false, ordering: .releasing)
+    for gateReport in gateReports.takeAll() { report(.gate(gateReport)) }
     for event in control.inbox.takeAll() {
       switch event {
       case .stop: return false
       case .lost(let failure): throw failure
+      case .away(let milliseconds): report(.away(milliseconds: milliseconds))
+      case .back: report(.back)
       case .order(.shutdown(let reason)):
         report(.told(reason: reason))
         return false
-      case .order(.welcome(let welcome)): report(.welcomed(worker: welcome.worker))
+      case .order(.welcome(let welcome)):
+        // A new number is a new beginning: what others route to the old one is not for this worker.
+        if number != welcome.worker { pause() }
+        number = welcome.worker
+        report(.welcomed(worker: welcome.worker))
       case .order(.assign(let assign)): try load(assign)
       case .order(.reset(let epoch)) where stage?.assign.epoch == epoch:
-        stage = nil
+        pause()
         report(.reset)
       case .order(.cancel(let epoch, let requests)) where stage?.assign.epoch == epoch:
         stage?.executor.cancel(requests)
@@ -96,19 +114,28 @@ public final class Worker {
   }
 
   private func load(_ assign: Assign) throws(Failure) {
-    stage = nil
+    if let stage, stage.assign.epoch == assign.epoch, !stage.isPaused {
+      return sayReady(stage, milliseconds: 0)
+    }
+    // What is held already is not loaded again; anything else goes first, to make room.
+    let wanted = LoadedStage(
+      blocks: assign.stages[assign.stage].blocks, precision: assign.precision,
+      fingerprint: assign.fingerprint)
+    if stage?.loaded != wanted { stage = nil }
     let start = Clock.milliseconds
     do {
-      let loaded = try AssignedStage(assign, configuration: configuration, in: context)
+      let loaded = try AssignedStage(
+        assign, previous: stage, configuration: configuration, in: context)
       let blocks = assign.stages[assign.stage].blocks
       let milliseconds = Clock.milliseconds - start
       stage = loaded
-      control.activity.withLock { $0 = WorkerControl.Activity(epoch: assign.epoch) }
-      control.send(
-        .ready(
-          Ready(
-            epoch: assign.epoch, stage: assign.stage, loadMilliseconds: milliseconds,
-            weightBytes: loaded.weightByteCount)))
+      loaded.beginHearing()
+      control.loaded.withLock { $0 = wanted }
+      control.activity.withLock { activity in
+        activity = WorkerControl.Activity(epoch: assign.epoch)
+        activity.pulse = (loaded.receivers, number)
+      }
+      sayReady(loaded, milliseconds: milliseconds)
       report(
         .ready(
           stage: assign.stage, blocks: blocks, weightBytes: loaded.weightByteCount,
@@ -120,6 +147,14 @@ public final class Worker {
     }
   }
 
+  private func sayReady(_ stage: AssignedStage, milliseconds: Int) {
+    control.send(
+      .ready(
+        Ready(
+          epoch: stage.assign.epoch, stage: stage.assign.stage, loadMilliseconds: milliseconds,
+          weightBytes: stage.weightByteCount)))
+  }
+
   /// - Returns: whether there was something to do.
   private func step(since waitingSince: UInt64) -> Bool {
     guard let stage else { return false }
@@ -127,19 +162,46 @@ public final class Worker {
       // A neighbour is gone: this plan is over, but this worker is sound and waits for the next.
       report(.trouble(error.message))
       control.send(.workerFailure(WorkerFailure(epoch: stage.assign.epoch, failure: error)))
-      self.stage = nil
+      pause()
       return true
     }
   }
 
+  /// Ends what the stage does, and keeps what it holds.
+  private func pause() {
+    stage?.isPaused = true
+    control.activity.withLock { activity in
+      (activity.pulse, activity.silentWorkers) = (nil, [])
+    }
+  }
+
+  /// Tells the coordinator whom it should hear of and doesn't.
+  private func watchNeighbours() {
+    guard hasReadAll, let stage else { return }
+    let silent = stage.silentWorkers(configuration.limits.linkSilenceMilliseconds)
+    control.activity.withLock { $0.silentWorkers = silent }
+  }
+
   private func receive() {
+    hasReadAll = false
     // Bounded by the scheduler's admission; the number here only keeps orders from waiting.
     for _ in 0..<configuration.limits.requestsInFlight {
       do throws(MessagingError) {
-        guard let frames = try data.receive() else { return }
+        guard let delivery = try data.take() else {
+          hasReadAll = true
+          return
+        }
+        let (frames, sender) = (delivery.frames, gate.sender(delivery.senderKey, at: .data))
+        // Before a byte of it is looked at: nobody of this plan.
+        guard sender.mayBe(.worker) || sender.mayBe(.coordinator) else { continue }
         let bytes = frames.reduce(0) { $0 + $1.byteCount }
         control.activity.withLock { $0.counters.receivedBytes += UInt64(bytes) }
-        stage?.executor.receive(try StageMessage.decode(frames))
+        let message = try StageMessage.decode(frames)
+        if case .pulse(let pulse) = message {
+          stage?.hear(pulse)
+        } else {
+          stage?.executor.receive(message)
+        }
       } catch { report(.trouble("dropped a message: \(error)")) }
     }
   }

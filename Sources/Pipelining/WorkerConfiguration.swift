@@ -1,4 +1,5 @@
 import Foundation
+import Messaging
 
 /// What a worker needs to know before it meets its coordinator.
 public struct WorkerConfiguration: Sendable {
@@ -12,8 +13,10 @@ public struct WorkerConfiguration: Sendable {
   public var modelDirectory: String?
   /// Threads of the kernels.
   public var threadCount: Int
-  /// How long to wait for a coordinator that isn't there.
+  /// How long to wait for a coordinator that isn't there, or not any more.
   public var patienceMilliseconds: Int
+  /// How its sockets are protected.
+  public var links = Links.local
   /// Every maximum.
   public var limits: Limits
   /// The program's version, told to the coordinator.
@@ -26,9 +29,7 @@ public struct WorkerConfiguration: Sendable {
     limits: Limits = Limits(), softwareVersion: String
   ) {
     self.coordinatorEndpoint = coordinatorEndpoint
-    self.dataEndpoint =
-      dataEndpoint
-      ?? Endpoints.beside(coordinatorEndpoint, suffix: "worker-\(UUID().uuidString.prefix(8))")
+    self.dataEndpoint = dataEndpoint ?? Endpoints.data(for: coordinatorEndpoint)
     self.name = name
     self.modelDirectory = modelDirectory
     self.threadCount = threadCount
@@ -48,6 +49,12 @@ public enum WorkerReport: Sendable, Equatable {
   case ready(stage: Int, blocks: Range<Int>, weightBytes: Int, milliseconds: Int)
   /// The plan ended; it waits for another.
   case reset
+  /// What the gatekeeper of its data endpoint did.
+  case gate(GateReport)
+  /// The coordinator is silent; the worker keeps what it holds and waits.
+  case away(milliseconds: Int)
+  /// The coordinator is heard again.
+  case back
   /// A message was dropped, or a stage could not be loaded.
   case trouble(String)
   /// The coordinator said to end.

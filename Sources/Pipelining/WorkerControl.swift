@@ -9,6 +9,9 @@ final class WorkerControl: Sendable {
   enum Event: Sendable {
     case order(ControlMessage)
     case lost(Failure)
+    /// The coordinator is silent; it may come back.
+    case away(milliseconds: Int)
+    case back
     case stop
   }
   /// What the stage is doing, for heartbeats.
@@ -19,19 +22,30 @@ final class WorkerControl: Sendable {
     var spans = Ring<TraceSpan>(capacity: MessageLimits.heartbeatSpanCount)
     var sequence: UInt64 = 0
     var busySince: UInt64?  // nanoseconds
+    /// Who is to hear that the way to them is open, and under which number this worker.
+    var pulse: (workers: [WorkerAddress], own: Int)?
+    /// Workers that should send here and are not heard.
+    var silentWorkers: [Int] = []
   }
 
   let inbox: Mailbox<Event>
   private let outbox: Mailbox<ControlMessage>
   let activity = Mutex(Activity())
+  /// What the worker holds, for its introduction.
+  let loaded = Mutex<LoadedStage?>(nil)
+  /// Whether an order came that ends what the main thread does: sending to somebody who takes nothing.
+  let isInterrupted = Atomic(false)
   private let registration: Register
   private let configuration: WorkerConfiguration
+  private let gate: Gatekeeper
   private let isStopping = Atomic(false)
 
   init(
-    _ configuration: WorkerConfiguration, registration: Register, in context: Context
+    _ configuration: WorkerConfiguration, registration: Register, in context: Context,
+    gate: Gatekeeper
   ) throws(MessagingError) {
     self.configuration = configuration
+    self.gate = gate
     self.registration = registration
     inbox = try Mailbox(capacity: configuration.limits.mailbox)
     outbox = try Mailbox(capacity: configuration.limits.mailbox)
@@ -55,67 +69,97 @@ final class WorkerControl: Sendable {
 
   /// A full inbox means a main thread that has not looked for a thousand orders: it is stuck, and
   /// the coordinator finds that out by its micro-batches.
-  private func post(_ event: Event) { _ = inbox.post(event) }
+  private func post(_ event: Event) {
+    switch event {
+    case .order(.welcome), .order(.cancel): break
+    default: isInterrupted.store(true, ordering: .releasing)
+    }
+    _ = inbox.post(event)
+  }
+
+  /// The introduction, with what the worker holds now.
+  private var introduction: ControlMessage {
+    var register = registration
+    register.loaded = loaded.withLock { $0 }
+    return .register(register)
+  }
 
   private func run(in context: Context) throws(MessagingError) {
     var options = SocketOptions()
     options.identity = Endpoints.workerIdentity()
     options.isImmediate = false  // registration waits in the queue until the coordinator is there
     options.lingerMilliseconds = 500
-    let socket = try Socket(.dealer, in: context, options: options)
+    let socket = try Socket(
+      .dealer, in: context, options: configuration.links.toCoordinator(options))
     try socket.connect(configuration.coordinatorEndpoint)
-    try socket.send(ControlMessage.register(registration).encode())
+    try socket.send(introduction.encode())
     var poller = Poller()
     _ = poller.add(socket)
     _ = poller.add(fileDescriptor: outbox.wakeup)
-    var (lastHeard, lastBeat) = (Clock.milliseconds, 0)
-    var welcome: Welcome?
-    var clock = ClockOffset()
+    var line = Line(now: Clock.milliseconds)
+    var links = PulseLinks()
     while true {
       while let frames = try socket.receive() {
         guard let message = try? ControlMessage.decode(frames) else { continue }
-        lastHeard = Clock.milliseconds
-        if case .welcome(let greeting) = message { welcome = greeting }
-        if case .heartbeatReply(let reply) = message {
-          clock.exchanged(
-            sent: reply.echoNanoseconds, coordinator: reply.coordinatorNanoseconds,
-            received: Clock.nanoseconds)
+        if line.isAway { post(.back) }
+        if !line.take(message, now: Clock.milliseconds) { continue }
+        if case .registerAgain = message {
+          if line.mayRegister(now: Clock.milliseconds) { try socket.send(introduction.encode()) }
           continue
+        }
+        // At once, while the main thread computes or loads: neighbours connect meanwhile.
+        if case .assign(let assign) = message {
+          try gate.admit(
+            workers: assign.stages.flatMap(\.workers).map(\.publicKey).filter { !$0.isEmpty })
         }
         post(.order(message))
       }
       for message in outbox.takeAll() { try socket.send(message.encode()) }
       if isStopping.load(ordering: .acquiring) { return }
       let now = Clock.milliseconds
-      if let silence = silence(welcome, now - lastHeard) {
-        post(.lost(silence))
+      if let failure = silence(&line, now: now) {
+        post(.lost(failure))
         return
       }
-      let interval = welcome?.heartbeatMilliseconds ?? configuration.limits.heartbeatMilliseconds
-      if welcome != nil, now - lastBeat >= interval {
-        lastBeat = now
-        // A full queue means a silent coordinator, which the check above finds.
-        try? socket.send(ControlMessage.heartbeat(heartbeat(clock)).encode())
+      if line.welcome == nil, line.mayRegister(now: now, after: line.retryMilliseconds) {
+        try? socket.send(introduction.encode())
       }
-      _ = try poller.wait(.milliseconds(max(1, min(interval, interval - (now - lastBeat)))))
+      let interval =
+        line.welcome?.heartbeatMilliseconds ?? configuration.limits.heartbeatMilliseconds
+      if line.welcome != nil, now - line.lastBeat >= interval {
+        line.lastBeat = now
+        // A full queue means a silent coordinator, which the check above finds.
+        try? socket.send(ControlMessage.heartbeat(heartbeat(line.clock)).encode())
+        links.pulse(activity.withLock { ($0.epoch, $0.pulse) }, in: context, configuration.links)
+      }
+      _ = try poller.wait(.milliseconds(max(1, min(interval, interval - (now - line.lastBeat)))))
     }
   }
 
-  /// Why the coordinator counts as lost after `milliseconds` of silence; nil while it doesn't.
-  private func silence(_ welcome: Welcome?, _ milliseconds: Int) -> Failure? {
+  /// Why the coordinator counts as lost; nil while there is hope. One that was there and is silent is
+  /// waited for as long as one that hasn't come yet, with the weights kept.
+  private func silence(_ line: inout Line, now: Int) -> Failure? {
     let endpoint = configuration.coordinatorEndpoint
-    if let welcome {
-      guard milliseconds > welcome.silenceMilliseconds else { return nil }
+    let milliseconds = now - line.lastHeard
+    guard let welcome = line.welcome else {
+      guard milliseconds > configuration.patienceMilliseconds else { return nil }
       return Failure(
-        code: "coordinator_lost",
-        message: "the coordinator at \(endpoint) has said nothing for \(milliseconds) ms; "
-          + "look at its log, start it again, then this worker")
+        code: "no_coordinator",
+        message: "no coordinator answered at \(endpoint) in \(milliseconds / 1000) s; "
+          + "start one with `palisade serve`, or check the endpoint and the network")
     }
-    guard milliseconds > configuration.patienceMilliseconds else { return nil }
+    guard milliseconds > welcome.silenceMilliseconds else { return nil }
+    if !line.isAway {
+      line.isAway = true
+      post(.away(milliseconds: milliseconds))
+    }
+    guard milliseconds > max(configuration.patienceMilliseconds, welcome.silenceMilliseconds) else {
+      return nil
+    }
     return Failure(
-      code: "no_coordinator",
-      message: "no coordinator answered at \(endpoint) in \(milliseconds / 1000) s; "
-        + "start one with `palisade serve`, or check the endpoint and the network")
+      code: "coordinator_lost",
+      message: "the coordinator at \(endpoint) has said nothing for \(milliseconds) ms; "
+        + "look at its log, start it again, then this worker")
   }
 
   private func heartbeat(_ clock: ClockOffset) -> Heartbeat {
@@ -126,6 +170,7 @@ final class WorkerControl: Sendable {
       // Until the clocks are aligned, spans wait; what the ring has no room for is counted.
       let spans = clock.isAligned ? activity.spans.takeAll() : []
       var (counters, gauges) = (activity.counters, activity.gauges)
+      let silent = activity.silentWorkers
       // A stage that computes for seconds is busy all the while, not only when it is done.
       counters.busyNanoseconds += busy
       counters.droppedSpans = activity.spans.droppedCount
@@ -135,11 +180,85 @@ final class WorkerControl: Sendable {
         Heartbeat(
           epoch: activity.epoch, counters: counters, gauges: gauges,
           busySequence: activity.sequence, busyMilliseconds: Int(busy / 1_000_000),
-          sentNanoseconds: now, roundTripNanoseconds: clock.roundTripNanoseconds)
+          sentNanoseconds: now, roundTripNanoseconds: clock.roundTripNanoseconds,
+          silentWorkers: silent)
       )
     }
     var complete = heartbeat
     complete.spans = spans.compactMap(clock.shifted)
     return complete
   }
+}
+
+/// What the control thread knows of its line to the coordinator.
+private struct Line {
+  var welcome: Welcome?
+  var clock = ClockOffset()
+  var lastHeard: Int
+  var lastBeat = 0
+  var isAway = false
+  /// An introduction, or the answer, may be lost.
+  let retryMilliseconds = 2000
+  private var lastRegistered: Int
+
+  init(now: Int) { (lastHeard, lastRegistered) = (now, now) }
+
+  /// Takes note of a message.
+  ///
+  /// - Returns: whether it is an order for others.
+  mutating func take(_ message: ControlMessage, now: Int) -> Bool {
+    lastHeard = now
+    isAway = false
+    switch message {
+    case .welcome(let greeting): welcome = greeting
+    case .heartbeatReply(let reply):
+      // One without a heartbeat only asks whether the connection stands.
+      if reply.echoNanoseconds > 0 {
+        clock.exchanged(
+          sent: reply.echoNanoseconds, coordinator: reply.coordinatorNanoseconds,
+          received: Clock.nanoseconds)
+      }
+      return false
+    default: break
+    }
+    return true
+  }
+
+  /// Heartbeats that waited for a coordinator ask for as many introductions; one is enough.
+  mutating func mayRegister(now: Int, after milliseconds: Int = 300) -> Bool {
+    guard now - lastRegistered >= milliseconds else { return false }
+    lastRegistered = now
+    clock = ClockOffset()
+    return true
+  }
+}
+
+/// The control thread's own ways to the workers that this one sends to: a stage that computes for
+/// seconds is heard all the while.
+private struct PulseLinks {
+  private var epoch: UInt64 = 0
+  private var links: StageLinksBox?
+
+  /// Sends a pulse to everybody this worker sends to.
+  mutating func pulse(
+    _ state: (epoch: UInt64, pulse: (workers: [WorkerAddress], own: Int)?), in context: Context,
+    _ protection: Links
+  ) {
+    guard let pulse = state.pulse else {
+      links = nil
+      return
+    }
+    if epoch != state.epoch || links == nil {
+      epoch = state.epoch
+      links = StageLinksBox(
+        try? StageLinks(pulse.workers, in: context, highWaterMark: 8, protection))
+    }
+    links?.links?.pulse(Pulse(epoch: epoch, worker: pulse.own))
+  }
+}
+
+/// Noncopyable links can't be in an optional of a copyable struct; a small class owns them.
+private final class StageLinksBox {
+  let links: StageLinks?
+  init(_ links: consuming StageLinks?) { self.links = links }
 }

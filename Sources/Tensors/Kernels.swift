@@ -15,6 +15,9 @@ public enum Kernels {
     return names
   }
 
+  /// Whether a row of an f32 product has the same bits whatever rows are beside it.
+  public static var rowsAreExact: Bool { kernels_rows_are_exact() }
+
   /// Threads one operation may use, the calling one included: 1...64.
   public static var threadCount: Int {
     get { Int(kernels_threads()) }

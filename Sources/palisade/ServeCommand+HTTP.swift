@@ -32,8 +32,6 @@ struct HTTPOptions: ParsableArguments {
   var modelName: String = "paligemma"
   @Option(help: "Write the service's URL, with the real port, to this file once listening.")
   var httpFile: String?
-  @Flag(help: "Serve other machines without API keys.")
-  var insecure = false
   @Option(help: "Requests under way at once over HTTP; more are refused with 429.")
   var maxRequests: Int = HTTPLimits().requests
   @Option(help: "Seconds that a request over HTTP may take.")
@@ -44,7 +42,7 @@ struct HTTPOptions: ParsableArguments {
   func validate() throws {
     guard let http else {
       let others = [apiKeyFile, tlsCert, tlsKey, filesDirectory, httpFile].compactMap { $0 }
-      guard others.isEmpty, allowImageHost.isEmpty, allowVideo.isEmpty, !insecure else {
+      guard others.isEmpty, allowImageHost.isEmpty, allowVideo.isEmpty else {
         throw ValidationError("options about HTTP need --http ADDRESS, 127.0.0.1:8080 for instance")
       }
       return
@@ -81,11 +79,12 @@ struct HTTPOptions: ParsableArguments {
       pixelCount: limits.imagePixelCount, byteCount: JobLimits.requestImageByteCount)
   }
 
-  /// How to listen, or nil when no HTTP is asked for.
+  /// How to listen, or nil when no HTTP is asked for. With `insecure` other machines may be served
+  /// without API keys.
   ///
   /// - Throws: what is wrong with the keys; and an address that other machines reach without a key,
   ///   unless that is said.
-  func configuration() throws -> HTTPConfiguration? {
+  func configuration(insecure: Bool) throws -> HTTPConfiguration? {
     guard let http, let address = HTTPConfiguration.address(http) else { return nil }
     var configuration = HTTPConfiguration(host: address.host, port: address.port)
     configuration.limits = limits

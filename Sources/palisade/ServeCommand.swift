@@ -40,7 +40,10 @@ struct ServeCommand: AsyncParsableCommand {
   var maskDecoder: String?
   @Option(help: "Threads for the arithmetic with --workers 0 (default: all cores).")
   var threads: Int?
+  @Option(help: "Seconds that requests wait for a cluster without enough workers, then they fail.")
+  var outage: Int = Limits().outageMilliseconds / 1000
   @OptionGroup var http: HTTPOptions
+  @OptionGroup var link: LinkOptions
 
   static let defaultEndpoint = "tcp://127.0.0.1:7400"
 
@@ -50,9 +53,14 @@ struct ServeCommand: AsyncParsableCommand {
     }
     if workers == "0" {
       guard http.http != nil else { throw ValidationError("--workers 0 needs --http ADDRESS") }
-      guard endpoint == nil, endpointFile == nil, cluster == nil else {
-        throw ValidationError("--workers 0 has no cluster; leave --endpoint and --cluster out")
+      guard endpoint == nil, endpointFile == nil, cluster == nil, link.keys == nil, link.key == nil
+      else {
+        throw ValidationError(
+          "--workers 0 has no cluster; leave --endpoint, --cluster and --keys out")
       }
+    }
+    guard (0...86_400).contains(outage) else {
+      throw ValidationError("--outage takes 0 to 86400 seconds")
     }
     if let threads, !(1...64).contains(threads) || workers != "0" {
       throw ValidationError("--threads takes 1 to 64, and goes with --workers 0")
@@ -83,14 +91,16 @@ struct ServeCommand: AsyncParsableCommand {
         "the weights in \(absolute) don't fit its config.json; "
           + "`palisade checkpoint inspect \(absolute)` says which")
     }
-    let limits = Limits()
+    var limits = Limits()
+    limits.outageMilliseconds = outage * 1000
     // Before anything starts: a key file that others may read, say.
-    let configuration = try http.configuration()
+    let configuration = try http.configuration(insecure: link.insecure)
     var cluster = Coordinator.Configuration(
       endpoint: endpoint ?? file?.coordinator ?? Self.defaultEndpoint,
       template: try template(file, config: config), modelDirectory: absolute,
       precision: try LocalModel.precision(precision ?? file?.precision, of: checkpoint),
       limits: limits)
+    cluster.links = try link.links(.coordinator)
     cluster.model = try LocalModel.identity(
       directory: absolute, precision: cluster.precision, maskDecoder: maskDecoder)
     let coordinator = try await Coordinator.start(cluster, config: config)
@@ -141,7 +151,7 @@ struct ServeCommand: AsyncParsableCommand {
 
   /// Serves the whole model in this process.
   private func serveAlone(_ directory: String, _ stopped: AsyncStream<Int32>) async throws {
-    let configuration = try http.configuration()
+    let configuration = try http.configuration(insecure: link.insecure)
     let decoder = try maskDecoder.map { try MaskDecoder(path: $0) }
     let (engine, tokenizer) = try await LocalModel.load(
       directory: directory, stages: 1, threads: threads, precision: precision)
@@ -196,6 +206,11 @@ struct ServeCommand: AsyncParsableCommand {
     case .assigned(let epoch, let stages):
       "plan \(epoch):" + stages.map { "\n  " + $0 }.joined()
     case .ready(let epoch): "ready (plan \(epoch)): a token has gone through all stages"
+    case .gate(let report): LinkOptions.text(report)
+    case .workerSlow(let name, let how):
+      "worker \(name) is slow: \(how); start another to take its place"
+    case .stalled(let milliseconds):
+      "nothing moved for \(milliseconds) ms: a message was lost; the plan begins anew"
     case .dropped(let what): "dropped \(what)"
     }
   }

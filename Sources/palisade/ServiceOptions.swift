@@ -22,6 +22,7 @@ struct ServiceOptions: ParsableArguments {
   @Option(help: "Tokens of an answer at most, where the request doesn't say.")
   var maxTokens: Int = 256
   @OptionGroup var local: LocalOptions
+  @OptionGroup var link: LinkOptions
 
   /// How many of --model, --coordinator and --cluster were given: one is enough.
   var count: Int { [model, coordinator, cluster].compactMap { $0 }.count }
@@ -31,6 +32,9 @@ struct ServiceOptions: ParsableArguments {
       throw ValidationError(
         "--stages, --threads, --precision and --mask-decoder go with --model; a cluster has its own "
           + "from `serve`")
+    }
+    guard model == nil || link.isEmpty else {
+      throw ValidationError("--keys, --key and --insecure go with a cluster, not with --model")
     }
     guard (1...JobLimits.maximumWindow).contains(window) else {
       throw ValidationError("--window takes 1 to \(JobLimits.maximumWindow)")
@@ -85,8 +89,9 @@ struct ServiceOptions: ParsableArguments {
     let endpoint =
       try coordinator ?? cluster.map { try ClusterFile(path: $0).coordinator }
       ?? ServeCommand.defaultEndpoint
-    let status = try await ClusterReadiness.wait(endpoint, seconds: wait)
-    let service = try RemoteAnswerService(endpoint: endpoint)
+    let links = try link.links(.client)
+    let status = try await ClusterReadiness.wait(endpoint, links: links, seconds: wait)
+    let service = try RemoteAnswerService(endpoint: endpoint, links: links)
     return Answering(service: service, watch: ClusterWatch(service), model: status.model)
   }
 }

@@ -16,9 +16,11 @@ struct StatusCommand: AsyncParsableCommand {
   var wait: Int = 0
   @Flag(help: "Print everything as one JSON object.")
   var json = false
+  @OptionGroup var link: LinkOptions
 
   func run() async throws {
-    let status = try await ClusterReadiness.status(coordinator, seconds: wait)
+    let status = try await ClusterReadiness.status(
+      coordinator, links: link.links(.client), seconds: wait)
     if json {
       try Terminal.result(try StatusDocument(status).text)
     } else {
@@ -130,17 +132,19 @@ enum ClusterReadiness {
   ///
   /// - Returns: the last answer.
   /// - Throws: when no coordinator answers at all.
-  static func status(_ endpoint: String, seconds: Int) async throws -> Status {
+  static func status(
+    _ endpoint: String, links: Links = .local, seconds: Int
+  ) async throws -> Status {
     let deadline = ContinuousClock.now + .seconds(seconds)
     var nextNote = ContinuousClock.now + .seconds(1)
-    var status = try StatusClient.ask(endpoint, milliseconds: answerMilliseconds)
+    var status = try StatusClient.ask(endpoint, links: links, milliseconds: answerMilliseconds)
     while status?.state != ClusterState.Phase.ready.rawValue, ContinuousClock.now < deadline {
       if ContinuousClock.now >= nextNote {
         nextNote = ContinuousClock.now + .seconds(10)
         Terminal.note("waiting for \(endpoint): \(status.map(text) ?? "no coordinator answers")")
       }
       try await Task.sleep(for: .milliseconds(50))
-      status = try StatusClient.ask(endpoint, milliseconds: answerMilliseconds)
+      status = try StatusClient.ask(endpoint, links: links, milliseconds: answerMilliseconds)
     }
     guard let status else { throw nobody(endpoint) }
     return status
@@ -148,7 +152,9 @@ enum ClusterReadiness {
 
   /// Why there is no answer.
   static func nobody(_ endpoint: String) -> CommandFailure {
-    CommandFailure("no coordinator answers at \(endpoint); start one with `palisade serve`")
+    CommandFailure(
+      "no coordinator answers at \(endpoint); start one with `palisade serve`, and if it has keys, "
+        + "give one that it lets in with --key FILE")
   }
 
   /// Waits until the cluster is ready.
@@ -156,8 +162,10 @@ enum ClusterReadiness {
   /// - Returns: its state.
   /// - Throws: when it isn't within `seconds`, with what is missing.
   @discardableResult
-  static func wait(_ endpoint: String, seconds: Int) async throws -> Status {
-    let status = try await status(endpoint, seconds: seconds)
+  static func wait(
+    _ endpoint: String, links: Links = .local, seconds: Int
+  ) async throws -> Status {
+    let status = try await status(endpoint, links: links, seconds: seconds)
     guard status.state == ClusterState.Phase.ready.rawValue else {
       throw CommandFailure(
         "the cluster at \(endpoint) is not ready: \(text(status)); start what is missing with "

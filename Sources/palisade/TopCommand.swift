@@ -20,6 +20,7 @@ struct TopCommand: AsyncParsableCommand {
   var interval: Double = 1
   @Option(help: "End after so many pictures (default: Ctrl-C).")
   var count: Int?
+  @OptionGroup var link: LinkOptions
 
   func validate() throws {
     guard interval >= 0.1, interval <= 3600 else {
@@ -30,7 +31,7 @@ struct TopCommand: AsyncParsableCommand {
 
   func run() async throws {
     let isTerminal = isatty(STDOUT_FILENO) == 1
-    let client = try StatusClient(coordinator)
+    let client = try StatusClient(coordinator, links: link.links(.client))
     let screen = Screen(isTerminal: isTerminal)
     if isTerminal {
       Interruption.install { _ in

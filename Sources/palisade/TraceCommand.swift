@@ -20,6 +20,7 @@ struct TraceCommand: AsyncParsableCommand {
   var output: String
   @Option(help: "At most so many micro-batches, counted once per stage.")
   var count: Int = 4096
+  @OptionGroup var link: LinkOptions
 
   func validate() throws {
     guard (1...MessageLimits.traceSpanCount).contains(count) else {
@@ -28,7 +29,7 @@ struct TraceCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let client = try StatusClient(coordinator)
+    let client = try StatusClient(coordinator, links: link.links(.client))
     guard
       let trace = try client.trace(
         spanCount: count, milliseconds: ClusterReadiness.answerMilliseconds)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Messaging
 import Pipelining
 import Tensors
 
@@ -18,7 +19,7 @@ struct WorkerCommand: ParsableCommand {
   @Option(help: "A name for logs and for the `workers:` lists of cluster files.")
   var name: String =
     "\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)"
-  @Option(help: "Where to take micro-batches (default: the coordinator's address, a free port).")
+  @Option(help: "Where to take micro-batches (default: a free port, on the coordinator's side).")
   var data: String?
   @Option(help: "The model's folder on this machine (default: the path the coordinator names).")
   var model: String?
@@ -26,8 +27,9 @@ struct WorkerCommand: ParsableCommand {
   var threads: Int = ProcessInfo.processInfo.activeProcessorCount
   @Option(help: "Megabytes for rows of pictures seen before, in a stage with the vision tower.")
   var visionCache: Int = Limits().visionCacheByteCount >> 20
-  @Option(help: "Seconds to wait for a coordinator that isn't there yet.")
+  @Option(help: "Seconds to wait for a coordinator that isn't there yet, or not any more.")
   var wait: Int = 60
+  @OptionGroup var link: LinkOptions
 
   func validate() throws {
     guard (1...64).contains(threads) else { throw ValidationError("--threads takes 1 to 64") }
@@ -44,6 +46,7 @@ struct WorkerCommand: ParsableCommand {
     var configuration = WorkerConfiguration(
       coordinatorEndpoint: coordinator, dataEndpoint: data, name: name, modelDirectory: model,
       threadCount: threads, patienceMilliseconds: wait * 1000, softwareVersion: Palisade.version)
+    configuration.links = try link.links(.worker)
     configuration.limits.visionCacheByteCount = visionCache << 20
     let worker = try Worker(configuration) { Terminal.note("worker \(name): \(Self.text($0))") }
     stop.set(worker.stopHandle)
@@ -57,7 +60,11 @@ struct WorkerCommand: ParsableCommand {
     case .ready(let stage, let blocks, let bytes, let milliseconds):
       "ready: stage \(stage), blocks \(blocks.lowerBound)–\(blocks.upperBound - 1), "
         + "\(bytes / 1_000_000) MB of weights in \(milliseconds) ms"
+    case .gate(let report): LinkOptions.text(report)
     case .reset: "the plan has ended; waiting for another"
+    case .away(let milliseconds):
+      "the coordinator has said nothing for \(milliseconds) ms; waiting for it with the weights kept"
+    case .back: "the coordinator is heard again"
     case .trouble(let text): text
     case .told(let reason): "told to end: \(reason)"
     }

@@ -70,7 +70,8 @@ extension Seeded {
       tokenIDs: list(0...40) { $0.token() },
       imageCount: int(0...16),
       capacity: int(0...8192),
-      sampling: flag() ? sampling() : nil
+      sampling: flag() ? sampling() : nil,
+      recorded: list(0...9) { $0.token() }
     )
   }
 
@@ -123,7 +124,11 @@ extension Seeded {
   mutating func failure() -> Failure { Failure(code: "c" + name(), message: text()) }
 
   mutating func stageMessage() -> StageMessage {
-    flag() ? .microBatch(microBatch()) : .tokenBatch(tokenBatch())
+    switch int(0...4) {
+    case 0: .pulse(Pulse(epoch: u64(), worker: int(0...99)))
+    case 1, 2: .microBatch(microBatch())
+    default: .tokenBatch(tokenBatch())
+    }
   }
 
   mutating func assign() -> Assign {
@@ -144,7 +149,9 @@ extension Seeded {
       stages: stages,
       resultsEndpoint: name(),
       maximumMicroBatches: int(1...64),
-      fingerprint: name()
+      fingerprint: name(),
+      keptEpoch: u64(),
+      keptRequests: list(0...9) { $0.u64() }
     )
   }
 
@@ -164,7 +171,7 @@ extension Seeded {
   }
 
   mutating func controlMessage() -> ControlMessage {
-    switch int(0...10) {
+    switch int(0...11) {
     case 0:
       .register(
         Register(
@@ -174,7 +181,10 @@ extension Seeded {
           instructionSet: name(),
           threads: int(0...128),
           memoryBytes: int(0...(1 << 40)),
-          softwareVersion: name()
+          softwareVersion: name(),
+          loaded: flag()
+            ? LoadedStage(blocks: 2..<(2 + int(0...9)), precision: name(), fingerprint: name())
+            : nil
         )
       )
     case 1:
@@ -196,7 +206,8 @@ extension Seeded {
           busyMilliseconds: int(0...100_000),
           sentNanoseconds: u64(),
           roundTripNanoseconds: u64(),
-          spans: list(0...8) { $0.span() }
+          spans: list(0...8) { $0.span() },
+          silentWorkers: list(0...3) { $0.int(0...99) }
         )
       )
     case 3: .workerFailure(WorkerFailure(epoch: u64(), failure: failure()))
@@ -220,6 +231,7 @@ extension Seeded {
       )
     case 8: .cancel(epoch: u64(), requests: list(0...9) { $0.u64() })
     case 9: .reset(epoch: u64())
+    case 10: .registerAgain
     default: .shutdown(reason: text())
     }
   }

@@ -51,14 +51,15 @@ struct Program {
     }
   }
 
-  /// Starts `palisade` with `arguments`.
+  /// Starts `palisade` with `arguments`, in a network namespace if one is named.
   static func start(
-    _ arguments: [String], environment: [String: String] = [:]
+    _ arguments: [String], environment: [String: String] = [:], host: String? = nil
   ) throws -> Running {
     let folder = try temporaryFolder()
     let process = Process()
-    process.executableURL = URL(filePath: path)
-    process.arguments = arguments
+    // `ip netns exec` becomes the program, so that its pid is the program's.
+    process.executableURL = URL(filePath: host == nil ? path : "/usr/sbin/ip")
+    process.arguments = (host.map { ["netns", "exec", $0, path] } ?? []) + arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.standardInput = FileHandle.nullDevice
     for (name, isOutput) in [("stdout", true), ("stderr", false)] {
@@ -73,9 +74,9 @@ struct Program {
 
   /// Runs `palisade` to its end.
   static func run(
-    _ arguments: [String], environment: [String: String] = [:]
+    _ arguments: [String], environment: [String: String] = [:], host: String? = nil
   ) async throws -> (status: Int32, output: String, errors: String) {
-    let running = try start(arguments, environment: environment)
+    let running = try start(arguments, environment: environment, host: host)
     let status = await running.ended()
     return (status, running.output, running.errors)
   }
@@ -96,17 +97,19 @@ struct ProcessCluster {
 
   /// Starts them and waits until a token has gone through all stages.
   static func start(
-    vision: Int, shards: Int, transport: String = "tcp", serveOptions: [String] = []
+    vision: Int, shards: Int, transport: String = "tcp", serveOptions: [String] = [],
+    keys: String? = nil, workerOptions: [String] = []
   ) async throws -> ProcessCluster {
     let folder = try Program.temporaryFolder()
     let file = folder.appending(path: "endpoint").path()
     let endpoint =
       transport == "tcp" ? "tcp://127.0.0.1:*" : "ipc://" + folder.appending(path: "c").path()
+    let shown = keys.map { ["--keys", $0] } ?? []
     let coordinator = try Program.start(
       [
         "serve", "--model", Program.model, "--workers", "\(vision)+\(shards)", "--endpoint",
         endpoint, "--endpoint-file", file,
-      ] + serveOptions)
+      ] + serveOptions + shown)
     var real = ""
     for _ in 0..<1000 where real.isEmpty {
       real =
@@ -116,11 +119,13 @@ struct ProcessCluster {
     }
     try #require(!real.isEmpty, "serve said: \(coordinator.errors)")
     let workers = try (0..<vision + shards).map { index in
-      try Program.start([
-        "worker", "--coordinator", real, "--name", "w\(index)", "--threads", "1",
-      ])
+      try Program.start(
+        [
+          "worker", "--coordinator", real, "--name", "w\(index)", "--threads", "1",
+        ] + shown + workerOptions)
     }
-    let status = try await Program.run(["status", "--coordinator", real, "--wait", "120"])
+    let status = try await Program.run(
+      ["status", "--coordinator", real, "--wait", "120"] + shown)
     try #require(status.status == 0, "status said: \(status.output) \(status.errors)")
     return ProcessCluster(endpoint: real, coordinator: coordinator, workers: workers)
   }

@@ -17,11 +17,11 @@ import Testing
 
   private func peer(_ index: Int) -> PeerIdentity { PeerIdentity([UInt8(index)]) }
 
-  private func register(_ name: String) -> ControlMessage {
+  private func register(_ name: String, memory: Int = 1 << 40) -> ControlMessage {
     .register(
       Register(
         name: name, host: "h", dataEndpoint: "ipc:///\(name)", instructionSet: "scalar",
-        threads: 1, memoryBytes: 1, softwareVersion: "t"))
+        threads: 1, memoryBytes: memory, softwareVersion: "t"))
   }
 
   /// Brings a cluster of three workers up to ready.
@@ -54,31 +54,190 @@ import Testing
     #expect(assigned.map(\.1) == [peer(0), peer(1), peer(2)])
   }
 
-  @Test func silenceEndsThePlanAndHeartbeatsKeepIt() throws {
+  private func assigned(_ effects: [ClusterState.Effect]) -> [(peer: PeerIdentity, assign: Assign)]
+  {
+    effects.compactMap { effect in
+      if case .send(.assign(let assign), let peer) = effect { (peer, assign) } else { nil }
+    }
+  }
+
+  private func beat(_ state: inout ClusterState, _ indices: [Int], _ epoch: UInt64, now: Int) {
+    for index in indices {
+      let effects = state.handle(
+        .message(peer(index), .heartbeat(Heartbeat(epoch: epoch))), now: now)
+      #expect(effects == [.send(.heartbeatReply(HeartbeatReply(epoch: epoch)), peer(index))])
+    }
+    for worker in indices {
+      _ = state.handle(.pulse(Pulse(epoch: epoch, worker: worker)), now: now)
+    }
+  }
+
+  @Test func silenceIsFoundWithinThreeSecondsAndHeartbeatsKeepAPlan() throws {
     var state = try state()
     try ready(&state)
     let silence = Limits().silenceMilliseconds
+    #expect(silence + Limits().heartbeatMilliseconds <= 3000)
     for time in stride(from: 0, through: 3 * silence, by: 500) {
-      for index in 0..<3 {
-        let effects = state.handle(
-          .message(peer(index), .heartbeat(Heartbeat(epoch: 1))), now: time)
-        #expect(effects == [.send(.heartbeatReply(HeartbeatReply(epoch: 1)), peer(index))])
-      }
+      beat(&state, [0, 1, 2], 1, now: time)
       #expect(state.handle(.tick, now: time).isEmpty)
     }
-    // Worker 1 falls silent.
+    // Worker 1 falls silent: those left take its stage under a new epoch.
     let later = 4 * silence + 1
-    for index in [0, 2] {
-      _ = state.handle(.message(peer(index), .heartbeat(Heartbeat(epoch: 1))), now: later)
-    }
+    beat(&state, [0, 2], 1, now: later)
     let effects = state.handle(.tick, now: later)
-    let failures = effects.compactMap { if case .end(let failure) = $0 { failure } else { nil } }
-    #expect(failures.map(\.code) == ["worker_lost"])
-    #expect(failures.first?.message.contains("'w1'") == true)
-    #expect(effects.contains(.send(.reset(epoch: 1), peer(0))))
-    #expect(state.phase == .gathering)
-    // A late message of the lost worker means nothing.
-    #expect(state.handle(.message(peer(1), .heartbeat(Heartbeat(epoch: 1))), now: later).isEmpty)
+    #expect(effects.contains(.suspend(isDeath: true)))
+    #expect(state.message.contains("'w1' hangs"), "\(state.message)")
+    #expect(assigned(effects).map(\.peer) == [peer(0), peer(2)])
+    #expect(assigned(effects).allSatisfy { $0.assign.epoch == 2 && $0.assign.keptEpoch == 0 })
+    #expect(state.phase == .loading)
+    // The lost worker, when it comes back, is asked to introduce itself.
+    #expect(
+      state.handle(.message(peer(1), .heartbeat(Heartbeat(epoch: 1))), now: later)
+        == [.send(.registerAgain, peer(1))])
+  }
+
+  @Test func aClosedConnectionIsADeadWorkerSooner() throws {
+    var state = try state()
+    try ready(&state)
+    beat(&state, [0, 1, 2], 1, now: 1000)
+    beat(&state, [0, 2], 1, now: 1800)
+    // Silent for a heartbeat and a half: is its connection still there?
+    let poke = state.handle(.tick, now: 1800)
+    #expect(poke == [.send(.heartbeatReply(HeartbeatReply(epoch: 1)), peer(1))])
+    _ = state.handle(.unreachable(peer(1)), now: 1800)
+    beat(&state, [0, 2], 1, now: 2300)
+    let effects = state.handle(.tick, now: 2300)
+    #expect(effects.contains(.suspend(isDeath: true)))
+    #expect(state.message.contains("'w1' is dead"), "\(state.message)")
+  }
+
+  @Test func aVisionWorkerIsReplacedAndCachesStay() throws {
+    var state = try state()
+    try ready(&state)
+    _ = state.handle(.message(peer(3), register("spare")), now: 3)
+    let effects = state.handle(.message(peer(0), .goodbye), now: 4)
+    #expect(effects.contains(.suspend(isDeath: false)))
+    // The spare's stage begins empty, the others go on from what they have.
+    #expect(assigned(effects).map(\.peer) == [peer(3), peer(1), peer(2)])
+    #expect(assigned(effects).map(\.assign.keptEpoch) == [0, 1, 1])
+  }
+
+  @Test func aSlowWorkerGivesItsPlaceToASpare() throws {
+    var state = try state()
+    try ready(&state)
+    _ = state.handle(.message(peer(3), register("spare")), now: 3)
+    func spans(_ milliseconds: UInt64) -> ControlMessage {
+      var heartbeat = Heartbeat(epoch: 1)
+      for sequence in 0..<4 {
+        var span = TraceSpan(
+          sequence: UInt64(sequence), stage: 1, phase: .decode, requestCount: 1, rowCount: 1,
+          startNanoseconds: 1)
+        span.busyNanoseconds = milliseconds * 1_000_000
+        heartbeat.spans.append(span)
+      }
+      return .heartbeat(heartbeat)
+    }
+    for time in 1...20 {
+      for index in 0..<4 { _ = state.handle(.message(peer(index), spans(5)), now: 500 * time) }
+    }
+    var effects: [ClusterState.Effect] = []
+    for time in 21...23 where assigned(effects).isEmpty {
+      for index in [0, 2, 3] { _ = state.handle(.message(peer(index), spans(5)), now: 500 * time) }
+      effects += state.handle(.message(peer(1), spans(60)), now: 500 * time)
+    }
+    #expect(assigned(effects).map(\.peer) == [peer(0), peer(3), peer(2)])
+    #expect(state.message.contains("'w1' is slow"), "\(state.message)")
+    // It lives, and is a spare once it has rested.
+    #expect(state.worker(peer(1)) != nil)
+  }
+
+  @Test func aMicroBatchHasItsTime() throws {
+    var state = try state()
+    try ready(&state)
+    var stuck = Heartbeat(epoch: 1)
+    (stuck.busySequence, stuck.busyMilliseconds) = (3, Limits().probeMilliseconds + 1)
+    #expect(
+      state.handle(.message(peer(1), .heartbeat(stuck)), now: 9)
+        .contains(.suspend(isDeath: false)))
+    #expect(state.message.contains("'w1' is slow: one micro-batch"), "\(state.message)")
+  }
+
+  @Test func aCutLinkIsTheReceiversLoss() throws {
+    var state = try state()
+    try ready(&state)
+    beat(&state, [0, 1, 2], 1, now: 2500)
+    var deaf = Heartbeat(epoch: 1)
+    deaf.silentWorkers = [1]
+    let effects = state.handle(.message(peer(2), .heartbeat(deaf)), now: 2600)
+    #expect(effects.contains(.suspend(isDeath: false)))
+    #expect(state.message.contains("'w2' is cut off: worker w1"), "\(state.message)")
+    #expect(assigned(effects).map(\.peer) == [peer(0), peer(1)])
+  }
+
+  @Test func whatIsLostOnTheWayBeginsThePlanAnewWithItsCaches() throws {
+    var state = try state()
+    try ready(&state)
+    _ = state.handle(.moved, now: 1000)
+    state.hasWork = true
+    beat(&state, [0, 1, 2], 1, now: 2400)
+    #expect(state.handle(.tick, now: 2400).isEmpty)
+    beat(&state, [0, 1, 2], 1, now: 2600)
+    let effects = state.handle(.tick, now: 2600)
+    #expect(effects.contains(.suspend(isDeath: false)))
+    #expect(assigned(effects).map(\.assign.keptEpoch) == [1, 1, 1])
+  }
+
+  @Test func aWorkerThatDiesAgainAndAgainRests() throws {
+    var strikes = WorkerStrikes()
+    let limits = Limits()
+    strikes.add(now: 0, limits: limits)
+    #expect(strikes.until == 0)
+    strikes.add(now: 10, limits: limits)
+    #expect(strikes.until == 10 + limits.backoffMilliseconds)
+    for _ in 0..<40 { strikes.add(now: 20, limits: limits) }
+    #expect(strikes.until == 20 + limits.backoffMillisecondsMaximum)
+    strikes.add(now: 21 + limits.strikeMilliseconds, limits: limits)
+    #expect(strikes.count == 1)
+  }
+
+  @Test func aModelThatDoesNotFitThoseLeftSaysSo() throws {
+    var state = try state(1, 1)
+    for index in 0..<2 {
+      _ = state.handle(.message(peer(index), register("w\(index)", memory: 1000)), now: 0)
+      _ = state.handle(
+        .message(
+          peer(index), .ready(Ready(epoch: 1, stage: index, loadMilliseconds: 1, weightBytes: 1))),
+        now: 1)
+    }
+    for index in 0..<2 {
+      let ready = Ready(epoch: 1, stage: index, loadMilliseconds: 1, weightBytes: 1)
+      _ = state.handle(.message(peer(index), .ready(ready)), now: 1)
+    }
+    _ = state.handle(.probed(epoch: 1, nil), now: 2)
+    try #require(state.phase == .ready)
+    let effects = state.handle(.message(peer(0), .goodbye), now: 3)
+    #expect(assigned(effects).isEmpty)
+    #expect(state.message.contains("does not fit the 1 workers left"), "\(state.message)")
+    #expect(state.message.contains("MiB of weights and caches"), "\(state.message)")
+  }
+
+  @Test func whoComesBackTakesPartAgainWhenItPays() throws {
+    var state = try state()
+    try ready(&state)
+    let effects = state.handle(.message(peer(2), .goodbye), now: 10)
+    #expect(assigned(effects).count == 2)
+    for index in 0..<2 {
+      let stage = assigned(effects).first { $0.peer == peer(index) }?.assign.stage ?? 0
+      let ready = Ready(epoch: 2, stage: stage, loadMilliseconds: 1, weightBytes: 1)
+      _ = state.handle(.message(peer(index), .ready(ready)), now: 11)
+    }
+    _ = state.handle(.probed(epoch: 2, nil), now: 12)
+    try #require(state.phase == .ready)
+    _ = state.handle(.message(peer(3), register("new")), now: 13)
+    #expect(state.handle(.tick, now: 600).isEmpty)
+    beat(&state, [0, 1], 2, now: 2000)
+    _ = state.handle(.message(peer(3), .heartbeat(Heartbeat(epoch: 0))), now: 2000)
+    #expect(assigned(state.handle(.tick, now: 2100)).map(\.assign.epoch) == [3, 3, 3])
   }
 
   @Test func aSpareTakesThePlaceUnderANewEpoch() throws {
@@ -111,15 +270,13 @@ import Testing
     }
     var failed = probing
     let failure = Failure(code: "internal", message: "no")
-    #expect(failed.handle(.probed(epoch: 1, failure), now: 2).contains(.end(failure)))
-    let late = Limits().probeMilliseconds + 2
+    #expect(
+      failed.handle(.probed(epoch: 1, failure), now: 2).contains(.suspend(isDeath: false)))
+    let late = Limits().stallMilliseconds + 3
     for index in 0..<3 {
       _ = probing.handle(.message(peer(index), .heartbeat(Heartbeat(epoch: 1))), now: late)
     }
-    let ended = probing.handle(.tick, now: late).contains {
-      if case .end = $0 { true } else { false }
-    }
-    #expect(ended)
+    #expect(probing.handle(.tick, now: late).contains(.suspend(isDeath: false)))
   }
 
   @Test func namedWorkersGoToTheirStages() throws {

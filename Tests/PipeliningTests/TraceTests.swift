@@ -53,10 +53,11 @@ import Testing
     #expect(status.service.tokens == UInt64(answers.reduce(0) { $0 + $1.tokens.count }))
     for row in status.stages {
       #expect(row.busyShare > 0 && row.busyShare <= 1 && row.counters.prefillRows > 0)
-      #expect(row.gauges.weightBytes > 0 && row.recentBusyShare > 0)
+      #expect(row.gauges.weightBytes > 0)
     }
     #expect(status.stages[0].counters.decodeRows == 0 && status.stages[2].counters.decodeRows > 0)
-    #expect(status.stages.map(\.name).contains(status.bottleneck))
+    // Of the last seconds only: on a busy machine they may hold nothing any more.
+    #expect((status.stages.map(\.name) + [""]).contains(status.bottleneck))
   }
 
   @Test(.timeLimit(.minutes(2))) func overSockets() async throws {

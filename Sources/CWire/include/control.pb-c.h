@@ -19,6 +19,7 @@ PROTOBUF_C__BEGIN_DECLS
 typedef struct Palisade__Wire__Counters Palisade__Wire__Counters;
 typedef struct Palisade__Wire__Gauges Palisade__Wire__Gauges;
 typedef struct Palisade__Wire__TraceSpan Palisade__Wire__TraceSpan;
+typedef struct Palisade__Wire__LoadedStage Palisade__Wire__LoadedStage;
 typedef struct Palisade__Wire__Register Palisade__Wire__Register;
 typedef struct Palisade__Wire__Ready Palisade__Wire__Ready;
 typedef struct Palisade__Wire__Heartbeat Palisade__Wire__Heartbeat;
@@ -32,6 +33,7 @@ typedef struct Palisade__Wire__HeartbeatReply Palisade__Wire__HeartbeatReply;
 typedef struct Palisade__Wire__Cancel Palisade__Wire__Cancel;
 typedef struct Palisade__Wire__Reset Palisade__Wire__Reset;
 typedef struct Palisade__Wire__Shutdown Palisade__Wire__Shutdown;
+typedef struct Palisade__Wire__RegisterAgain Palisade__Wire__RegisterAgain;
 typedef struct Palisade__Wire__ControlEnvelope Palisade__Wire__ControlEnvelope;
 
 
@@ -111,6 +113,22 @@ struct  Palisade__Wire__TraceSpan
     , 0, 0, 0, PALISADE__WIRE__PHASE__PHASE_UNSPECIFIED, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
+/*
+ * Weights that a worker holds from an earlier plan, be it another coordinator's.
+ */
+struct  Palisade__Wire__LoadedStage
+{
+  ProtobufCMessage base;
+  uint32_t first_block;
+  uint32_t end_block;
+  char *precision;
+  char *fingerprint;
+};
+#define PALISADE__WIRE__LOADED_STAGE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__loaded_stage__descriptor) \
+    , 0, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+
+
 struct  Palisade__Wire__Register
 {
   ProtobufCMessage base;
@@ -121,10 +139,11 @@ struct  Palisade__Wire__Register
   uint32_t threads;
   uint64_t memory_bytes;
   char *software_version;
+  Palisade__Wire__LoadedStage *loaded;
 };
 #define PALISADE__WIRE__REGISTER__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__register__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string, NULL }
 
 
 struct  Palisade__Wire__Ready
@@ -161,10 +180,15 @@ struct  Palisade__Wire__Heartbeat
   uint64_t round_trip_nanoseconds;
   size_t n_spans;
   Palisade__Wire__TraceSpan **spans;
+  /*
+   * Workers that should send here and are not heard.
+   */
+  size_t n_silent_workers;
+  uint32_t *silent_workers;
 };
 #define PALISADE__WIRE__HEARTBEAT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__heartbeat__descriptor) \
-    , 0, NULL, 0, 0, NULL, 0, 0, 0,NULL }
+    , 0, NULL, 0, 0, NULL, 0, 0, 0,NULL, 0,NULL }
 
 
 struct  Palisade__Wire__WorkerFailure
@@ -204,10 +228,14 @@ struct  Palisade__Wire__WorkerAddress
   ProtobufCMessage base;
   uint32_t worker;
   char *endpoint;
+  /*
+   * CURVE, in Z85, as the coordinator has seen it proved; empty without.
+   */
+  char *public_key;
 };
 #define PALISADE__WIRE__WORKER_ADDRESS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__worker_address__descriptor) \
-    , 0, (char *)protobuf_c_empty_string }
+    , 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
 struct  Palisade__Wire__StageAssignment
@@ -247,10 +275,16 @@ struct  Palisade__Wire__Assign
    * Of the model's configuration; a worker with another refuses.
    */
   char *fingerprint;
+  /*
+   * The plan before, if the caches of some of its requests are to be kept, and those requests.
+   */
+  uint64_t kept_epoch;
+  size_t n_kept_requests;
+  uint64_t *kept_requests;
 };
 #define PALISADE__WIRE__ASSIGN__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__assign__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0,NULL, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string }
+    , 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0,NULL, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, 0, 0,NULL }
 
 
 struct  Palisade__Wire__HeartbeatReply
@@ -300,6 +334,18 @@ struct  Palisade__Wire__Shutdown
     , {0,NULL} }
 
 
+/*
+ * The coordinator doesn't know the worker, or no longer.
+ */
+struct  Palisade__Wire__RegisterAgain
+{
+  ProtobufCMessage base;
+};
+#define PALISADE__WIRE__REGISTER_AGAIN__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__register_again__descriptor) \
+     }
+
+
 typedef enum {
   PALISADE__WIRE__CONTROL_ENVELOPE__BODY__NOT_SET = 0,
   PALISADE__WIRE__CONTROL_ENVELOPE__BODY_REGISTER_WORKER = 10,
@@ -312,7 +358,8 @@ typedef enum {
   PALISADE__WIRE__CONTROL_ENVELOPE__BODY_HEARTBEAT_REPLY = 22,
   PALISADE__WIRE__CONTROL_ENVELOPE__BODY_CANCEL = 23,
   PALISADE__WIRE__CONTROL_ENVELOPE__BODY_RESET = 24,
-  PALISADE__WIRE__CONTROL_ENVELOPE__BODY_SHUTDOWN = 25
+  PALISADE__WIRE__CONTROL_ENVELOPE__BODY_SHUTDOWN = 25,
+  PALISADE__WIRE__CONTROL_ENVELOPE__BODY_REGISTER_AGAIN = 51
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(PALISADE__WIRE__CONTROL_ENVELOPE__BODY__CASE)
 } Palisade__Wire__ControlEnvelope__BodyCase;
 
@@ -333,6 +380,7 @@ struct  Palisade__Wire__ControlEnvelope
     Palisade__Wire__Cancel *cancel;
     Palisade__Wire__Reset *reset;
     Palisade__Wire__Shutdown *shutdown;
+    Palisade__Wire__RegisterAgain *register_again;
   };
 };
 #define PALISADE__WIRE__CONTROL_ENVELOPE__INIT \
@@ -396,6 +444,25 @@ Palisade__Wire__TraceSpan *
                       const uint8_t       *data);
 void   palisade__wire__trace_span__free_unpacked
                      (Palisade__Wire__TraceSpan *message,
+                      ProtobufCAllocator *allocator);
+/* Palisade__Wire__LoadedStage methods */
+void   palisade__wire__loaded_stage__init
+                     (Palisade__Wire__LoadedStage         *message);
+size_t palisade__wire__loaded_stage__get_packed_size
+                     (const Palisade__Wire__LoadedStage   *message);
+size_t palisade__wire__loaded_stage__pack
+                     (const Palisade__Wire__LoadedStage   *message,
+                      uint8_t             *out);
+size_t palisade__wire__loaded_stage__pack_to_buffer
+                     (const Palisade__Wire__LoadedStage   *message,
+                      ProtobufCBuffer     *buffer);
+Palisade__Wire__LoadedStage *
+       palisade__wire__loaded_stage__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   palisade__wire__loaded_stage__free_unpacked
+                     (Palisade__Wire__LoadedStage *message,
                       ProtobufCAllocator *allocator);
 /* Palisade__Wire__Register methods */
 void   palisade__wire__register__init
@@ -644,6 +711,25 @@ Palisade__Wire__Shutdown *
 void   palisade__wire__shutdown__free_unpacked
                      (Palisade__Wire__Shutdown *message,
                       ProtobufCAllocator *allocator);
+/* Palisade__Wire__RegisterAgain methods */
+void   palisade__wire__register_again__init
+                     (Palisade__Wire__RegisterAgain         *message);
+size_t palisade__wire__register_again__get_packed_size
+                     (const Palisade__Wire__RegisterAgain   *message);
+size_t palisade__wire__register_again__pack
+                     (const Palisade__Wire__RegisterAgain   *message,
+                      uint8_t             *out);
+size_t palisade__wire__register_again__pack_to_buffer
+                     (const Palisade__Wire__RegisterAgain   *message,
+                      ProtobufCBuffer     *buffer);
+Palisade__Wire__RegisterAgain *
+       palisade__wire__register_again__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   palisade__wire__register_again__free_unpacked
+                     (Palisade__Wire__RegisterAgain *message,
+                      ProtobufCAllocator *allocator);
 /* Palisade__Wire__ControlEnvelope methods */
 void   palisade__wire__control_envelope__init
                      (Palisade__Wire__ControlEnvelope         *message);
@@ -673,6 +759,9 @@ typedef void (*Palisade__Wire__Gauges_Closure)
                   void *closure_data);
 typedef void (*Palisade__Wire__TraceSpan_Closure)
                  (const Palisade__Wire__TraceSpan *message,
+                  void *closure_data);
+typedef void (*Palisade__Wire__LoadedStage_Closure)
+                 (const Palisade__Wire__LoadedStage *message,
                   void *closure_data);
 typedef void (*Palisade__Wire__Register_Closure)
                  (const Palisade__Wire__Register *message,
@@ -713,6 +802,9 @@ typedef void (*Palisade__Wire__Reset_Closure)
 typedef void (*Palisade__Wire__Shutdown_Closure)
                  (const Palisade__Wire__Shutdown *message,
                   void *closure_data);
+typedef void (*Palisade__Wire__RegisterAgain_Closure)
+                 (const Palisade__Wire__RegisterAgain *message,
+                  void *closure_data);
 typedef void (*Palisade__Wire__ControlEnvelope_Closure)
                  (const Palisade__Wire__ControlEnvelope *message,
                   void *closure_data);
@@ -725,6 +817,7 @@ typedef void (*Palisade__Wire__ControlEnvelope_Closure)
 extern const ProtobufCMessageDescriptor palisade__wire__counters__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__gauges__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__trace_span__descriptor;
+extern const ProtobufCMessageDescriptor palisade__wire__loaded_stage__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__register__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__ready__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__heartbeat__descriptor;
@@ -738,6 +831,7 @@ extern const ProtobufCMessageDescriptor palisade__wire__heartbeat_reply__descrip
 extern const ProtobufCMessageDescriptor palisade__wire__cancel__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__reset__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__shutdown__descriptor;
+extern const ProtobufCMessageDescriptor palisade__wire__register_again__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__control_envelope__descriptor;
 
 PROTOBUF_C__END_DECLS

@@ -24,6 +24,7 @@ typedef struct Palisade__Wire__Alternative Palisade__Wire__Alternative;
 typedef struct Palisade__Wire__Failure Palisade__Wire__Failure;
 typedef struct Palisade__Wire__TokenResult Palisade__Wire__TokenResult;
 typedef struct Palisade__Wire__TokenBatch Palisade__Wire__TokenBatch;
+typedef struct Palisade__Wire__Pulse Palisade__Wire__Pulse;
 typedef struct Palisade__Wire__StageEnvelope Palisade__Wire__StageEnvelope;
 
 
@@ -134,10 +135,15 @@ struct  Palisade__Wire__Segment
    */
   uint32_t capacity;
   Palisade__Wire__Sampling *sampling;
+  /*
+   * Tokens drawn under an earlier plan, with `sampling`: they are gone through again, not drawn.
+   */
+  size_t n_recorded;
+  uint32_t *recorded;
 };
 #define PALISADE__WIRE__SEGMENT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__segment__descriptor) \
-    , 0, PALISADE__WIRE__PHASE__PHASE_UNSPECIFIED, 0, 0, 0,NULL, 0, 0, NULL }
+    , 0, PALISADE__WIRE__PHASE__PHASE_UNSPECIFIED, 0, 0, 0,NULL, 0, 0, NULL, 0,NULL }
 
 
 struct  Palisade__Wire__MicroBatch
@@ -226,10 +232,25 @@ struct  Palisade__Wire__TokenBatch
     , 0, 0, 0,NULL }
 
 
+/*
+ * A worker tells the stages it sends to that the way to them is open.
+ */
+struct  Palisade__Wire__Pulse
+{
+  ProtobufCMessage base;
+  uint64_t plan_epoch;
+  uint32_t worker;
+};
+#define PALISADE__WIRE__PULSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__pulse__descriptor) \
+    , 0, 0 }
+
+
 typedef enum {
   PALISADE__WIRE__STAGE_ENVELOPE__BODY__NOT_SET = 0,
   PALISADE__WIRE__STAGE_ENVELOPE__BODY_MICRO_BATCH = 2,
-  PALISADE__WIRE__STAGE_ENVELOPE__BODY_TOKEN_BATCH = 3
+  PALISADE__WIRE__STAGE_ENVELOPE__BODY_TOKEN_BATCH = 3,
+  PALISADE__WIRE__STAGE_ENVELOPE__BODY_PULSE = 50
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(PALISADE__WIRE__STAGE_ENVELOPE__BODY__CASE)
 } Palisade__Wire__StageEnvelope__BodyCase;
 
@@ -245,6 +266,7 @@ struct  Palisade__Wire__StageEnvelope
   union {
     Palisade__Wire__MicroBatch *micro_batch;
     Palisade__Wire__TokenBatch *token_batch;
+    Palisade__Wire__Pulse *pulse;
   };
 };
 #define PALISADE__WIRE__STAGE_ENVELOPE__INIT \
@@ -404,6 +426,25 @@ Palisade__Wire__TokenBatch *
 void   palisade__wire__token_batch__free_unpacked
                      (Palisade__Wire__TokenBatch *message,
                       ProtobufCAllocator *allocator);
+/* Palisade__Wire__Pulse methods */
+void   palisade__wire__pulse__init
+                     (Palisade__Wire__Pulse         *message);
+size_t palisade__wire__pulse__get_packed_size
+                     (const Palisade__Wire__Pulse   *message);
+size_t palisade__wire__pulse__pack
+                     (const Palisade__Wire__Pulse   *message,
+                      uint8_t             *out);
+size_t palisade__wire__pulse__pack_to_buffer
+                     (const Palisade__Wire__Pulse   *message,
+                      ProtobufCBuffer     *buffer);
+Palisade__Wire__Pulse *
+       palisade__wire__pulse__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   palisade__wire__pulse__free_unpacked
+                     (Palisade__Wire__Pulse *message,
+                      ProtobufCAllocator *allocator);
 /* Palisade__Wire__StageEnvelope methods */
 void   palisade__wire__stage_envelope__init
                      (Palisade__Wire__StageEnvelope         *message);
@@ -449,6 +490,9 @@ typedef void (*Palisade__Wire__TokenResult_Closure)
 typedef void (*Palisade__Wire__TokenBatch_Closure)
                  (const Palisade__Wire__TokenBatch *message,
                   void *closure_data);
+typedef void (*Palisade__Wire__Pulse_Closure)
+                 (const Palisade__Wire__Pulse *message,
+                  void *closure_data);
 typedef void (*Palisade__Wire__StageEnvelope_Closure)
                  (const Palisade__Wire__StageEnvelope *message,
                   void *closure_data);
@@ -469,6 +513,7 @@ extern const ProtobufCMessageDescriptor palisade__wire__alternative__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__failure__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__token_result__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__token_batch__descriptor;
+extern const ProtobufCMessageDescriptor palisade__wire__pulse__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__stage_envelope__descriptor;
 
 PROTOBUF_C__END_DECLS

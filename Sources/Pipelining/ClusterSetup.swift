@@ -1,0 +1,54 @@
+import Messaging
+import PaliGemma
+
+/// What a coordinator tells its cluster to be.
+public struct ClusterSetup: Sendable {
+  /// The stages to fill.
+  public var template: ClusterTemplate
+  /// The checkpoint's folder as the workers see it.
+  public var modelDirectory: String
+  /// Precision of the arithmetic.
+  public var precision: String
+  /// Where the last stage sends tokens.
+  public var resultsEndpoint: String
+  /// A hash of the configuration, so that a worker with another model says so.
+  public var fingerprint: String
+  /// Plans are counted from here. Each coordinator's life begins at another number, so that what an
+  /// earlier one left on its way is not taken for this one's.
+  public var firstEpoch: UInt64
+
+  /// A setup.
+  public init(
+    template: ClusterTemplate, modelDirectory: String, precision: String,
+    resultsEndpoint: String, fingerprint: String, firstEpoch: UInt64 = 0
+  ) {
+    self.template = template
+    self.modelDirectory = modelDirectory
+    self.precision = precision
+    self.resultsEndpoint = resultsEndpoint
+    self.fingerprint = fingerprint
+    self.firstEpoch = firstEpoch
+  }
+}
+
+/// Something the coordinator's user may want to read or log.
+public enum CoordinatorReport: Sendable, Equatable {
+  /// The coordinator listens.
+  case listening(endpoint: String)
+  /// A worker has registered.
+  case workerJoined(name: String, endpoint: String)
+  /// A worker is gone, or has lost its stage.
+  case workerLost(name: String, reason: String)
+  /// A worker is much slower than it was, and nobody is there to take its place.
+  case workerSlow(name: String, how: String)
+  /// Something under way was lost between the workers; the plan is begun anew with the same ones.
+  case stalled(milliseconds: Int)
+  /// What the gatekeeper of its endpoints did.
+  case gate(GateReport)
+  /// A plan was made.
+  case assigned(epoch: UInt64, stages: [String])
+  /// A token has gone through all stages.
+  case ready(epoch: UInt64)
+  /// A message that could not be read was dropped.
+  case dropped(String)
+}

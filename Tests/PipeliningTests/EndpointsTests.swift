@@ -1,0 +1,24 @@
+import Testing
+
+@testable import Pipelining
+
+@Suite struct EndpointsTests {
+  @Test(arguments: [
+    ("tcp://0.0.0.0:71", "tcp://10.0.0.1:70", "tcp://10.0.0.1:71"),
+    ("tcp://*:71", "tcp://head:70", "tcp://head:71"),
+    ("tcp://[::]:71", "tcp://[fe80::1]:70", "tcp://[fe80::1]:71"),
+    ("tcp://10.0.0.2:71", "tcp://10.0.0.1:70", "tcp://10.0.0.2:71"),
+    ("ipc:///tmp/r", "ipc:///tmp/c", "ipc:///tmp/r"),
+  ]) func wildcardsAreReachedByTheCoordinatorsAddress(
+    _ endpoint: String, _ coordinator: String, _ expected: String
+  ) {
+    #expect(Endpoints.reachable(endpoint, asSeenFrom: coordinator) == expected)
+  }
+
+  @Test func aWorkerListensWhereTheCoordinatorIsReachedFrom() {
+    #expect(LocalAddress.toward("127.0.0.1", port: "7400") == "127.0.0.1")
+    #expect(LocalAddress.toward("no such host", port: "7400") == nil)
+    #expect(Endpoints.data(for: "tcp://127.0.0.1:7400") == "tcp://127.0.0.1:*")
+    #expect(Endpoints.data(for: "ipc:///tmp/c").hasPrefix("ipc:///tmp/c.worker-"))
+  }
+}

@@ -1,0 +1,237 @@
+import Messaging
+import PaliGemma
+import Tensors
+
+@testable import Pipelining
+
+/// Random numbers from a seed, the same in every run.
+struct SeededRandom: RandomNumberGenerator {
+  private var state: UInt64
+  init(_ seed: UInt64) { state = FakeModel.mix(seed, 0x5EED) }
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    return FakeModel.mix(state, 1)
+  }
+  mutating func int(_ range: ClosedRange<Int>) -> Int {
+    range.lowerBound + Int(next() % UInt64(range.count))
+  }
+  mutating func chance(_ perThousand: Int) -> Bool { int(0...999) < perThousand }
+}
+
+/// A cluster in one thread: the real `CoordinatorState`, workers that compute with `FakeModel`, a clock
+/// and a network that a seed rules: messages between stages are dropped, doubled, delayed and overtake
+/// each other, control messages are dropped and delayed, workers crash and hang, links are cut.
+struct Simulation {
+  enum Event {
+    case toCoordinator(Int, ControlMessage)
+    case toWorker(Int, life: Int, ControlMessage)
+    case rows(Int, life: Int, FakeWorker.Message)
+    case tokens(Int, life: Int, TokenBatch)
+    case results(TokenBatch)
+    case step(Int, life: Int)
+    case beat(Int, life: Int)
+    case submit(UInt64)
+    case fault
+    case start(Int)
+    case tick
+  }
+  struct Process {
+    var worker: FakeWorker
+    var life = 0
+    var isAlive = true
+    var isBusy = false
+    var hangsUntil = 0
+    var number = -1
+    var heard: [Int: Int] = [:]
+    var controlReady = (there: 0, back: 0)
+  }
+
+  let config: ModelConfig
+  let limits = Limits()
+  var random: SeededRandom
+  var state: CoordinatorState
+  var now = 0
+  var heap = EventHeap<Event>()
+  var processes: [Process] = []
+  var cutUntil: [Int: Int] = [:]  // a worker's data endpoint
+  var requests: [UInt64: PreparedRequest] = [:]
+  var streamed: [UInt64: [Int32]] = [:]
+  var ended: [UInt64: Result<Completion, Failure>] = [:]
+  var error: String?
+  var faultsLeft: Int
+  let lossPerThousand: Int
+
+  static let chaosMilliseconds = 6000
+  static let endMilliseconds = 400_000
+
+  init(seed: UInt64, config: ModelConfig, pixels: Tensor) throws {
+    self.config = config
+    random = SeededRandom(seed)
+    let shards = random.int(1...3)
+    let setup = ClusterSetup(
+      template: try .even(
+        visionCount: random.int(1...2), shardCount: shards, config: config),
+      modelDirectory: "/m", precision: "f32", resultsEndpoint: "r", fingerprint: "f",
+      firstEpoch: seed << 20)
+    state = CoordinatorState(setup: setup, config: config, limits: limits)
+    faultsLeft = random.int(0...4)
+    lossPerThousand = random.chance(500) ? 0 : random.int(1...20)
+    let spares = random.int(0...1)
+    for index in 0..<setup.template.workerCount + spares {
+      processes.append(Process(worker: FakeWorker(config: config)))
+      push(.start(index), after: random.int(0...50))
+    }
+    for id in 1...UInt64(random.int(2...8)) {
+      var sampling = Sampling(maximumTokens: random.int(1...6))
+      sampling.seed = id
+      requests[id] = PreparedRequest(
+        pixels: pixels, textTokenIDs: [2, Int32(id) + 3], sampling: sampling)
+      push(.submit(id), after: random.int(0...1500))
+    }
+    for _ in 0..<faultsLeft { push(.fault, after: random.int(0...4000)) }
+    push(.tick, after: 1)
+  }
+
+  mutating func push(_ event: Event, after milliseconds: Int) {
+    heap.push(event, at: now + milliseconds)
+  }
+
+  /// Runs to the end.
+  ///
+  /// - Returns: what went wrong; nil when all is well.
+  mutating func run() -> String? {
+    while error == nil, ended.count < requests.count {
+      guard let (time, event) = heap.pop() else { return "nothing left to happen" }
+      now = time
+      guard now < Self.endMilliseconds else {
+        let left = requests.keys.filter { ended[$0] == nil }.sorted()
+        return "no end for \(left): \(state.cluster.phase) \(state.cluster.message)"
+      }
+      handle(event)
+      while error == nil, let batch = state.nextMicroBatch(now: now) { post(batch) }
+    }
+    return error ?? check()
+  }
+
+  private func check() -> String? {
+    for (id, request) in requests {
+      let expected = FakeModel.answer(request)
+      switch ended[id] {
+      case .success(let completion):
+        let tokens = completion.tokens.map(\.tokenID)
+        if tokens != expected { return "request \(id): \(tokens), not \(expected)" }
+        if streamed[id] != expected { return "request \(id) streamed \(streamed[id] ?? [])" }
+      case .failure(let failure) where failure.code == "poison_request" && faultsLeft >= 2: continue
+      case .failure(let failure): return "request \(id): \(failure)"
+      case nil: return "request \(id) has no end"
+      }
+    }
+    return nil
+  }
+
+  private mutating func handle(_ event: Event) {
+    switch event {
+    case .tick:
+      apply(state.handle(.tick, now: now))
+      push(.tick, after: limits.heartbeatMilliseconds / 2)
+    case .submit(let id):
+      if let request = requests[id] { apply(state.handle(.submit(id, request), now: now)) }
+    case .toCoordinator(let index, let message):
+      apply(state.handle(.control(peer(index), message), now: now))
+    case .results(let tokens): apply(state.handle(.tokens(tokens), now: now))
+    case .fault: fault()
+    case .start(let index): start(index)
+    case .toWorker(let index, let life, let message):
+      deliver(event, index, life) { $0.order(index, message) }
+    case .rows(let index, let life, let message):
+      deliver(event, index, life) { simulation in
+        simulation.processes[index].worker.receive(message)
+        simulation.wake(index)
+      }
+    case .tokens(let index, let life, let tokens):
+      deliver(event, index, life) { simulation in
+        simulation.processes[index].worker.receive(tokens)
+        simulation.wake(index)
+      }
+    case .step(let index, let life):
+      deliver(event, index, life) { simulation in
+        simulation.processes[index].isBusy = false
+        simulation.step(index)
+      }
+    case .beat(let index, let life): deliver(event, index, life) { $0.beat(index) }
+    }
+  }
+
+  /// Gives an event to a process, if it still lives; one that hangs gets it when it goes on.
+  private mutating func deliver(
+    _ event: Event, _ index: Int, _ life: Int, _ action: (inout Simulation) -> Void
+  ) {
+    let process = processes[index]
+    guard process.isAlive, process.life == life else { return }
+    guard process.hangsUntil <= now else { return heap.push(event, at: process.hangsUntil) }
+    action(&self)
+  }
+
+  /// A peer's identity is new with every life of its process.
+  func peer(_ index: Int) -> PeerIdentity {
+    PeerIdentity([UInt8(index + 1), UInt8(truncatingIfNeeded: processes[index].life)])
+  }
+
+  private mutating func apply(_ effects: [CoordinatorState.Effect]) {
+    for effect in effects {
+      switch effect {
+      case .send(let message, let peer): send(message, to: peer)
+      case .post(let batch): post(batch)
+      case .deliver(let events): for event in events { note(event) }
+      case .open, .close, .report: break
+      }
+    }
+  }
+
+  private mutating func note(_ event: Scheduler.Event) {
+    switch event {
+    case .token(let id, let token): streamed[id, default: []].append(token.tokenID)
+    case .finished(let id, let result):
+      if ended[id] != nil { error = "request \(id) ended twice" }
+      ended[id] = result
+    }
+  }
+}
+
+/// Events by time; of equal times the first that was pushed.
+struct EventHeap<Event> {
+  private var items: [(time: Int, order: Int, event: Event)] = []
+  private var order = 0
+
+  private func isBefore(_ left: Int, _ right: Int) -> Bool {
+    (items[left].time, items[left].order) < (items[right].time, items[right].order)
+  }
+
+  mutating func push(_ event: Event, at time: Int) {
+    items.append((time, order, event))
+    order += 1
+    var child = items.count - 1
+    while child > 0, isBefore(child, (child - 1) / 2) {
+      items.swapAt(child, (child - 1) / 2)
+      child = (child - 1) / 2
+    }
+  }
+
+  mutating func pop() -> (Int, Event)? {
+    guard let first = items.first else { return nil }
+    let last = items.removeLast()
+    if !items.isEmpty {
+      items[0] = last
+      var parent = 0
+      while true {
+        var least = parent
+        for child in [2 * parent + 1, 2 * parent + 2]
+        where child < items.count && isBefore(child, least) { least = child }
+        if least == parent { break }
+        items.swapAt(parent, least)
+        parent = least
+      }
+    }
+    return (first.time, first.event)
+  }
+}
