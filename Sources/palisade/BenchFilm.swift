@@ -34,10 +34,11 @@ enum BenchFilm {
     }
   }
 
-  /// Ends one that runs on.
+  /// Ends one that runs on. It has nothing to save, so it is killed: ffmpeg may take its time over SIGTERM.
   static func end(_ process: Process) {
-    process.terminate()
-    process.waitUntilExit()
+    kill(process.processIdentifier, SIGKILL)
+    let deadline = ContinuousClock.now + .seconds(10)
+    while process.isRunning, ContinuousClock.now < deadline { usleep(10_000) }
   }
 
   /// A UDP port of this machine that is free now.

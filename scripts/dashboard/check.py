@@ -228,12 +228,6 @@ def check_videos(page):
     page.wait(lambda: "answered" in page.texts(card)[0] and "detect red circle" in page.texts(card)[0], "its figures")
     page.wait(lambda: page.script("return document.querySelector(arguments[0]).naturalWidth", f"{card} img") == 224,
               "its latest frame")
-    live = page.script("""
-        return fetch('/v1/video/streams', {
-          method: 'POST', headers: { 'Content-Type': 'application/json' },
-          body: JSON.stringify({ source: 'rtsp://10.0.0.1/cam', prompt: 'caption en' }),
-        }).then((response) => response.status);""")
-    assert live == 403, live
     page.script("document.getElementById('videos').scrollIntoView()")
     page.browser.save_screenshot(str(pictures / "videos.png"))
 

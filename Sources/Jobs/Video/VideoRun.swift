@@ -216,6 +216,9 @@ struct VideoRun {
     let arrival = entries[index].arrival ?? instant
     entries[index].isReady = true
     switch outcome {
+    // The deadline bounds the work, not the way back from it.
+    case .answered where instant - arrival > options.budget ?? .seconds(86_400 * 365):
+      entries[index].record.outcome = .dropped("stale")
     case .answered(let answer):
       entries[index].record.latency = instant - arrival
       entries[index].record.outcome = .answered(scaled(answer, entries[index].record))
