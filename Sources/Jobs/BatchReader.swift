@@ -95,7 +95,8 @@ struct BatchReader {
   private static let blanks: Set<UInt8> = [0x20, 0x09, 0x0D]
   private static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
-  private mutating func nextOfAny() throws(BatchError) -> RawLine? {
+  /// The next line, blank or not; nil at the end.
+  mutating func nextOfAny() throws(BatchError) -> RawLine? {
     var bytes: [UInt8] = []
     var (isTooLong, isEmpty, isEnded) = (false, true, false)
     let start = place.offset

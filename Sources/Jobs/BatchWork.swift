@@ -29,6 +29,7 @@ struct BatchWork: Sendable {
       (result.prompts, result.model) = (request.prompts.map(\.text), request.model)
       let images = try await request.loadImages(folder: folder, remote: remote)
       result.imageNames = images.map(\.name)
+      let asker = PatientAsker(service: service, availability: availability)
       var answers: [Answer] = []
       // One after the other: the first brings the pictures through the vision tower, and the others
       // find them there. Other requests keep the pipeline full meanwhile.
@@ -39,7 +40,7 @@ struct BatchWork: Sendable {
           images: images, prompt: prompt.text, sampling: sampling, handling: handling,
           stopTexts: request.stopTexts)
         do throws(Failure) {
-          guard let answer = try await answer(ask, &attempts) else { return .unfinished }
+          guard let answer = try await asker.answer(&attempts, { ask }) else { return .unfinished }
           answers.append(answer)
         } catch {
           if request.furtherPrompts.isEmpty { throw error }
@@ -59,41 +60,6 @@ struct BatchWork: Sendable {
       result,
       FinishedRequest(
         sequence: item.sequence, code: code, place: 0, length: 0, furtherAttempts: attempts))
-  }
-
-  /// The service's answer, asked for as often as it takes; nil when the run is ending.
-  private func answer(
-    _ request: AnswerRequest, _ attempts: inout Int
-  ) async throws(Failure) -> Answer? {
-    var losses = 0
-    var busyWait = Duration.milliseconds(20)
-    while true {
-      let isSuspect = losses >= JobLimits.suspectLossCount
-      guard await availability.enter(isSuspect: isSuspect) else { return nil }
-      defer { if isSuspect { availability.leave() } }
-      let failure: Failure
-      do throws(Failure) {
-        let answer = try await service.answer(request)
-        availability.noteAnswer()
-        return answer
-      } catch { failure = error }
-      if Task.isCancelled {
-        availability.noteNothing()
-        return nil
-      }
-      guard let kind = BatchAvailability.kind(failure.code) else {
-        availability.noteAnswer()
-        throw failure
-      }
-      if kind == .lost { losses += 1 }
-      availability.note(failure, kind)
-      guard losses < JobLimits.lossCount else { throw failure }
-      attempts += 1
-      if kind == .busy {
-        try? await Task.sleep(for: busyWait)
-        busyWait = min(busyWait * 2, .seconds(1))
-      }
-    }
   }
 
   private func annotate(_ result: BatchResult, on image: EncodedImage) {

@@ -1,4 +1,5 @@
 import Foundation
+import Imaging
 import Messaging
 
 /// A folder or a glob pattern that stands for many pictures.
@@ -40,7 +41,7 @@ struct PicturePattern: Sendable, Equatable {
   func names(folder: URL, atMost count: Int) throws(Failure) -> [String] {
     let names: [String]
     if let pattern {
-      names = Self.matches(Self.resolved(pattern, folder))
+      names = PathPattern.matches(Self.resolved(pattern, folder))
         .map { String($0.dropFirst(Self.resolved(prefix, folder).count)) }
     } else {
       do {
@@ -76,15 +77,5 @@ struct PicturePattern: Sendable, Equatable {
     if path.hasPrefix("/") { return path }
     let base = folder.path(percentEncoded: false)
     return (base.hasSuffix("/") ? base : base + "/") + path
-  }
-
-  private static func matches(_ pattern: String) -> [String] {
-    var found = glob_t()
-    defer { globfree(&found) }
-    // A folder that can't be read matches nothing, as in a shell.
-    guard glob(pattern, GLOB_NOSORT, nil, &found) == 0 else { return [] }
-    return (0..<Int(found.gl_pathc)).compactMap { index in
-      found.gl_pathv[index].map { String(cString: $0) }
-    }
   }
 }

@@ -155,9 +155,6 @@ extension ClusterState {
       strike(worker.name, now: now)
       workers[index] = nil
     case .left: workers[index] = nil
-    case .drained:
-      workers[index] = nil
-      effects.append(.send(.shutdown(reason: "this worker was drained"), worker.peer))
     }
     slowReported.remove(index)
     guard worker.stage != nil, plan != nil else { return effects }

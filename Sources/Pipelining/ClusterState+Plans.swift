@@ -6,7 +6,7 @@ extension ClusterState {
   /// Workers that may have a stage now.
   func usable(now: Int) -> [ClusterWorker] {
     workers.values.filter { worker in
-      !worker.isDraining && worker.unreachableSince == nil
+      worker.unreachableSince == nil
         && strikes[worker.name]?.until ?? now <= now
     }.sorted { $0.index < $1.index }
   }
@@ -60,20 +60,24 @@ extension ClusterState {
       templates.append(reduced)
     }
     for template in templates {
-      guard
-        let places = template.filled(
-          from: present.map { ($0.index, $0.name) },
-          holding: { workers[$0]?.loaded?.blocks })
-      else { continue }
-      let stages = zip(template.stages, places).map {
-        PipelinePlan.Stage(blocks: $0.blocks, workers: $1)
-      }
-      guard let plan = try? PipelinePlan(stages: stages, config: config),
+      guard let plan = plan(template, over: present),
         template == setup.template || misfit(plan) == nil
       else { continue }
       return Choice(plan: plan, names: template.stages.map(\.name))
     }
     return nil
+  }
+
+  /// A template's stages with workers for them; nil when these are not enough.
+  private func plan(_ template: ClusterTemplate, over present: [ClusterWorker]) -> PipelinePlan? {
+    guard
+      let places = template.filled(
+        from: present.map { ($0.index, $0.name) }, holding: { workers[$0]?.loaded?.blocks })
+    else { return nil }
+    let stages = zip(template.stages, places).map {
+      PipelinePlan.Stage(blocks: $0.blocks, workers: $1)
+    }
+    return try? PipelinePlan(stages: stages, config: config)
   }
 
   /// The machine whose memory a plan doesn't fit, with the figures; nil when all fit.
@@ -102,11 +106,7 @@ extension ClusterState {
       "\(present.count) workers have come, \(setup.template.workerCount) are wanted"
       + (missing.isEmpty ? "" : ", one of them named \(missing.joined(separator: " or "))")
     if wasReady, let reduced = setup.template.reduced(to: present.count, config: config),
-      let places = reduced.filled(
-        from: present.map { ($0.index, $0.name) }, holding: { workers[$0]?.loaded?.blocks }),
-      let plan = try? PipelinePlan(
-        stages: zip(reduced.stages, places).map { .init(blocks: $0.blocks, workers: $1) },
-        config: config), let misfit = misfit(plan)
+      let plan = plan(reduced, over: present), let misfit = misfit(plan)
     {
       text = "the model does not fit the \(present.count) workers left: \(misfit)"
     }

@@ -17,8 +17,6 @@ struct ClusterWorker {
   var loaded: LoadedStage?
   /// The last plan it was given a stage of.
   var assignedEpoch: UInt64 = 0
-  /// It does its work, and gets no more.
-  var isDraining = false
   var pace = WorkerPace()
   var microBatches: UInt64 = 0
 
@@ -39,14 +37,12 @@ public enum WorkerLoss: Sendable, Equatable {
   case failed(String)
   /// It lives, and what others send it doesn't arrive.
   case unheard(by: String)
-  /// It was told to go.
-  case drained
 
   /// Whether what it computed may be to blame.
   var isDeath: Bool {
     switch self {
     case .dead, .silent: true
-    case .left, .slow, .failed, .unheard, .drained: false
+    case .left, .slow, .failed, .unheard: false
     }
   }
 
@@ -60,7 +56,6 @@ public enum WorkerLoss: Sendable, Equatable {
     case .slow(let how): "is slow: \(how)"
     case .failed(let why): "failed: \(why)"
     case .unheard(let by): "is cut off: \(by) hears nothing of it, though both live"
-    case .drained: "is drained"
     }
   }
 }

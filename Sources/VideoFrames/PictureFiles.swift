@@ -1,4 +1,5 @@
 import Foundation
+import Imaging
 
 /// Picture files as a source: which they are, and in which order.
 enum PictureFiles {
@@ -24,7 +25,7 @@ enum PictureFiles {
       }
       files = names.filter { isPicture($0) && !$0.hasPrefix(".") }.map { path + "/" + $0 }
     } else {
-      files = isThere ? [path] : matches(path).filter(isPicture)
+      files = isThere ? [path] : PathPattern.matches(path).filter(isPicture)
     }
     guard !files.isEmpty else {
       throw VideoError(
@@ -40,15 +41,6 @@ enum PictureFiles {
     }
     files.sort(by: isInOrder)
     return files
-  }
-
-  private static func matches(_ pattern: String) -> [String] {
-    var result = glob_t()
-    defer { globfree(&result) }
-    guard glob(pattern, GLOB_NOSORT, nil, &result) == 0 else { return [] }
-    return (0..<Int(result.gl_pathc)).compactMap { index in
-      result.gl_pathv[index].map { String(cString: $0) }
-    }
   }
 
   /// Digits count as numbers; equal numbers and letters fall back on the bytes, so that the order is total.

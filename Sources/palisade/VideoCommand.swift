@@ -118,7 +118,7 @@ struct VideoCommand: AsyncParsableCommand, Sendable {
         options.sampling.maximumTokens = work.maxTokens
         options.sampling.grammar = constrain ? PromptTask.grammar(of: prompt) : nil
         options.pictureSide = answering.pictureSide
-        options.keepsPictures = VideoSinks.needsPictures(annotate: annotate)
+        options.keepsPictures = annotate != nil
         let number = sources.count == 1 ? nil : index + 1
         let sinks = try VideoSinks(
           prompt: prompt, subtitles: subtitles.map { Self.path($0, number: number) },

@@ -37,8 +37,8 @@ final class VideoStream: Sendable {
     self.eventCount = eventCount
   }
 
-  /// Begins to answer; `metrics` counts along, `onEnd` is called in the end.
-  func start(metrics: VideoMetrics, onEnd: @escaping @Sendable () -> Void) {
+  /// Begins to answer; `metrics` counts along.
+  func start(metrics: VideoMetrics) {
     let work = Task { [self] in
       let watch = Task {
         while !Task.isCancelled {
@@ -58,7 +58,6 @@ final class VideoStream: Sendable {
       await watch.value
       noteState(session.status.state)
       state.withLock { $0.isOver = true }
-      onEnd()
     }
     task.withLock { $0 = work }
   }

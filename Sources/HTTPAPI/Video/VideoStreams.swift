@@ -41,7 +41,7 @@ actor VideoStreams {
     streams[stream.id] = stream
     order.append(stream.id)
     forgetOldest()
-    stream.start(metrics: metrics) {}
+    stream.start(metrics: metrics)
     return stream
   }
 

@@ -20,46 +20,40 @@ struct VideoAsker: Sendable {
 
   /// Asks about `images`, the newest of which came at `arrival`.
   func ask(_ images: [EncodedImage], arrival: ContinuousClock.Instant) async -> Outcome {
-    var losses = 0
-    var wait = Duration.milliseconds(20)
-    while true {
-      let isSuspect = losses >= JobLimits.suspectLossCount
-      let waits = options.patience > .zero
-      let mayAsk = waits ? await availability.enter(isSuspect: isSuspect) : true
-      guard mayAsk else {
-        return Task.isCancelled ? .cancelled : .failed(availability.end ?? Self.gone)
+    do throws(Failure) {
+      guard options.patience > .zero else {
+        return .answered(try await service.answer(try question(images, arrival)))
       }
-      defer { if isSuspect { availability.leave() } }
-      var handling = Handling(priority: options.priority, job: job)
-      if let budget = options.budget {
-        let left = budget - (ContinuousClock.now - arrival)
-        guard left > .zero else { return .stale }
-        handling.deadline = left
+      var attempts = 0
+      let asker = PatientAsker(service: service, availability: availability)
+      let answer = try await asker.answer(&attempts) { () throws(Failure) in
+        try question(images, arrival)
       }
-      let failure: Failure
-      do throws(Failure) {
-        let answer = try await service.answer(
-          AnswerRequest(
-            images: images, prompt: options.prompt, sampling: options.sampling, handling: handling))
-        availability.noteAnswer()
-        return .answered(answer)
-      } catch { failure = error }
-      if Task.isCancelled { availability.noteNothing(); return .cancelled }
-      if failure.code == "deadline_exceeded", options.budget != nil { return .stale }
-      guard let kind = BatchAvailability.kind(failure.code), options.patience > .zero else {
-        availability.noteAnswer()
-        return .failed(failure)
-      }
-      if kind == .lost { losses += 1 }
-      availability.note(failure, kind)
-      guard losses < JobLimits.lossCount else { return .failed(failure) }
-      if kind == .busy {
-        try? await Task.sleep(for: wait)
-        wait = min(wait * 2, .seconds(1))
-      }
+      if let answer { return .answered(answer) }
+      return Task.isCancelled ? .cancelled : .failed(availability.end ?? Self.gone)
+    } catch {
+      if error == Self.late { return .stale }
+      if Task.isCancelled { return .cancelled }
+      return error.code == "deadline_exceeded" && options.budget != nil ? .stale : .failed(error)
     }
   }
 
+  /// - Throws: `late` when the time for an answer is over.
+  private func question(
+    _ images: [EncodedImage], _ arrival: ContinuousClock.Instant
+  ) throws(Failure) -> AnswerRequest {
+    var handling = Handling(priority: options.priority, job: job)
+    if let budget = options.budget {
+      let left = budget - (ContinuousClock.now - arrival)
+      guard left > .zero else { throw Self.late }
+      handling.deadline = left
+    }
+    return AnswerRequest(
+      images: images, prompt: options.prompt, sampling: options.sampling, handling: handling)
+  }
+
+  private static let late = Failure(
+    code: "stale", message: "the frame is older than an answer about it may be")
   private static let gone = Failure(
     code: "cluster_not_ready", message: "the cluster was away for longer than anybody waited")
 }

@@ -44,7 +44,7 @@ public actor VideoRecordFile {
       return
     }
     var scan = RecordScan(path: path)
-    try scan.read(file)
+    try scan.read()
     (resumePoints, earlierCount) = (scan.points, scan.count)
     do throws(BatchError) {
       if scan.end < file.length { try file.truncate(to: scan.end) }
@@ -86,26 +86,26 @@ private struct RecordScan {
   private(set) var count = 0
   /// Bytes of whole lines.
   private(set) var end = 0
+  private var reader: BatchReader?
 
   init(path: String) { self.path = path }
 
-  mutating func read(_ file: OutputFile) throws(Failure) {
-    var rest = Data()
-    var place = 0
-    while place < file.length {
-      let size = min(1 << 20, file.length - place)
-      do throws(BatchError) { rest.append(try file.read(place, count: size)) } catch {
-        throw Failure(code: "unwritable_output", message: "\(error)")
-      }
-      place += size
-      while let newline = rest.firstIndex(of: 10) {
-        try take(rest[rest.startIndex..<newline])
-        end += newline + 1 - rest.startIndex
-        rest = Data(rest[(newline + 1)...])
-      }
-      guard rest.count <= JobLimits.videoRecordByteCount else {
-        throw invalid("a line is too long")
-      }
+  mutating func read() throws(Failure) {
+    do throws(BatchError) {
+      reader = try BatchReader(path: path, lineByteCount: JobLimits.videoRecordByteCount)
+    } catch { throw Failure(code: "unwritable_output", message: "\(error)") }
+    while let line = try nextLine() {
+      guard let bytes = line.bytes else { throw invalid("a line is too long") }
+      // Torn, and so the last.
+      guard line.isEnded else { return }
+      try take(Data(bytes))
+      end = line.endOffset
+    }
+  }
+
+  private mutating func nextLine() throws(Failure) -> RawLine? {
+    do throws(BatchError) { return try reader?.nextOfAny() } catch {
+      throw Failure(code: "unwritable_output", message: "\(error)")
     }
   }
 

@@ -29,9 +29,6 @@ public actor VideoSinks {
     video = try annotate.map { path throws(VideoError) in try AnnotatedVideoWriter(path: path) }
   }
 
-  /// Whether it needs the frames themselves.
-  public nonisolated static func needsPictures(annotate: String?) -> Bool { annotate != nil }
-
   /// Takes a record, in order, with its frame.
   public func take(_ record: VideoRecord, _ frame: VideoFrame?) async throws(VideoError) {
     last = record.pts
