@@ -71,6 +71,7 @@ struct ServeCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
+    HeapPolicy.shareHeaps()
     let stopped = AsyncStream<Int32>.makeStream(bufferingPolicy: .bufferingNewest(1))
     Interruption.install { stopped.continuation.yield($0) }
     if workers == "0", let model { return try await serveAlone(model, stopped.stream) }

@@ -55,6 +55,11 @@ void image_orient(const uint8_t *source, uint32_t width, uint32_t height, int32_
 int32_t image_resample_bicubic(const uint8_t *source, uint32_t width, uint32_t height,
                                uint8_t *target, uint32_t target_width, uint32_t target_height);
 
+// The same without any special instruction: what other CPUs run, and the twin that tests compare with.
+int32_t image_resample_bicubic_portable(const uint8_t *source, uint32_t width, uint32_t height,
+                                        uint8_t *target, uint32_t target_width,
+                                        uint32_t target_height);
+
 // Encode to a buffer of *encoded_byte_count bytes that the caller gives to image_free.
 // JPEG is baseline 4:2:0, quality 1 to 100; PNG has 8-bit samples: RGB with 3 channels, grey with 1.
 int32_t image_encode_png(const uint8_t *pixels, uint32_t width, uint32_t height, uint32_t channels,
