@@ -153,6 +153,7 @@ let package = Package(
         "Fuzzing", "Imaging", "Messaging", "Tensors", "palisade",
         .product(name: "GRDB", package: "GRDB.swift"),
       ],
+      exclude: ["deadly_colour.c"],
       swiftSettings: swift),
     .testTarget(
       name: "PipeliningTests",

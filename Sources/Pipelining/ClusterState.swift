@@ -21,6 +21,8 @@ public struct ClusterState {
     /// The last stage's way to the coordinator is open.
     case pulse(Pulse)
     case tick
+    /// The coordinator itself has stood still for so many milliseconds.
+    case stoodStill(Int)
     /// The probes went through all stages, or one of them failed.
     case probed(epoch: UInt64, Failure?)
     /// Something moved: a token came, or a micro-batch was sent.
@@ -91,6 +93,9 @@ public struct ClusterState {
       if pulse.epoch == epoch { resultsHeard[pulse.worker] = now }
       return []
     case .tick: return tick(now: now)
+    case .stoodStill(let milliseconds):
+      forgive(milliseconds)
+      return []
     case .moved:
       moved(now: now)
       stalls = 0
@@ -104,6 +109,21 @@ public struct ClusterState {
       (outageSince, wasReady) = (nil, true)
       return [.report(.ready(epoch: shown(epoch)))]
     }
+  }
+
+  /// The coordinator was stopped, or swapped out, or its machine asleep: what it didn't hear meanwhile
+  /// says nothing of others.
+  private mutating func forgive(_ milliseconds: Int) {
+    for index in workers.keys {
+      workers[index]?.lastSeen += milliseconds
+      if workers[index]?.unreachableSince != nil {
+        workers[index]?.unreachableSince? += milliseconds
+      }
+    }
+    for index in resultsHeard.keys { resultsHeard[index]? += milliseconds }
+    lastMove += milliseconds
+    phaseStart += milliseconds
+    lastOrder += milliseconds
   }
 
   mutating func enter(_ phase: Phase, _ message: String, now: Int) {
@@ -153,16 +173,13 @@ public struct ClusterState {
       // It didn't hear its welcome.
       return [.send(welcome(known.index), peer)]
     }
-    var effects: [Effect] = []
-    // The same process once more: it lost its line to the coordinator, or was given up.
-    for old in workers.values.sorted(by: { $0.index < $1.index })
-    where old.peer == peer || old.register.dataEndpoint == register.dataEndpoint {
-      effects += lose(old.index, .left, now: now)
+    // The same process once more, which lost its line to the coordinator or was given up; or another
+    // at its address, so that it must have ended without a word.
+    let replaced = workers.values.sorted { $0.index < $1.index }.filter {
+      $0.peer == peer || $0.register.dataEndpoint == register.dataEndpoint
     }
-    guard workers.count < limits.workers else {
-      return effects + [
-        .send(.shutdown(reason: "the cluster has \(workers.count) workers already"), peer)
-      ]
+    guard workers.count - replaced.count < limits.workers else {
+      return [.send(.shutdown(reason: "the cluster has \(workers.count) workers already"), peer)]
     }
     let index = nextIndex
     nextIndex += 1
@@ -173,10 +190,14 @@ public struct ClusterState {
       worker.loaded = loaded
     }
     workers[index] = worker
-    effects += [
+    var effects: [Effect] = [
       .send(welcome(index), peer),
       .report(.workerJoined(name: register.name, endpoint: register.dataEndpoint)),
     ]
+    // After the new one has come, which may take the place at once.
+    for old in replaced {
+      effects += lose(old.index, old.peer == peer ? .left : .dead, now: now)
+    }
     if phase == .gathering { return effects + remake(now: now) }
     if phase == .ready { message = readyMessage }
     return effects

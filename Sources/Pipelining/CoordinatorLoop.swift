@@ -26,6 +26,7 @@ final class CoordinatorLoop {
   private var lastPublished = 0
   private var publishedEpoch: UInt64 = 0
   private var lastPulse = 0
+  private var lastTurn = 0
 
   init(
     _ configuration: Coordinator.Configuration, config: ModelConfig,
@@ -70,7 +71,9 @@ final class CoordinatorLoop {
     _ = poller.add(results)
     _ = poller.add(fileDescriptor: submissions.mailbox.wakeup)
     _ = poller.add(fileDescriptor: replies.wakeup)
+    lastTurn = now
     while takeCommands() {
+      noticeStandstill()
       receiveControl()
       receiveResults()
       sendReplies()
@@ -85,6 +88,15 @@ final class CoordinatorLoop {
     for peer in state.cluster.peers {
       try? send(.shutdown(reason: "the coordinator was stopped"), to: peer)
     }
+  }
+
+  /// A turn takes half a heartbeat at the most, unless the process or its machine stood still.
+  private func noticeStandstill() {
+    let pause = now - lastTurn
+    lastTurn = now
+    guard pause > 2 * limits.heartbeatMilliseconds else { return }
+    apply(.stoodStill(pause))
+    for peer in clientHeard.keys { clientHeard[peer]? += pause }
   }
 
   // MARK: Callers

@@ -21,6 +21,8 @@ public struct CoordinatorState {
     case cancel(UInt64)
     /// Time has passed.
     case tick
+    /// The coordinator itself has stood still for so many milliseconds.
+    case stoodStill(Int)
   }
 
   /// Something to be done.
@@ -73,6 +75,8 @@ public struct CoordinatorState {
     case .cancel(let id):
       guard scheduler.cancel(id) else { return [] }
       return cluster.peers.map { .send(.cancel(epoch: cluster.epoch, requests: [id]), $0) }
+    case .stoodStill(let milliseconds):
+      return apply(cluster.handle(.stoodStill(milliseconds), now: now), now: now)
     case .tick: return apply(cluster.handle(.tick, now: now), now: now) + endOutage(now: now)
     }
   }

@@ -44,7 +44,9 @@ public final class Worker {
     control = try WorkerControl(
       configuration,
       registration: Register(
-        name: configuration.name, host: ProcessInfo.processInfo.hostName, dataEndpoint: endpoint,
+        name: configuration.name, host: ProcessInfo.processInfo.hostName,
+        dataEndpoint: configuration.advertisedEndpoint
+          ?? Endpoints.advertised(endpoint, toward: configuration.coordinatorEndpoint),
         instructionSet: Kernels.instructionSet, threads: configuration.threadCount,
         memoryBytes: Int(clamping: ProcessInfo.processInfo.physicalMemory),
         softwareVersion: configuration.softwareVersion), in: context, gate: gate)
@@ -79,7 +81,12 @@ public final class Worker {
       }
       // What waits in vain counts as waiting, loading as neither.
       if stage?.isPaused ?? true { waitingSince = start }
+      let before = Clock.milliseconds
       _ = try? poller.wait(.milliseconds(configuration.limits.heartbeatMilliseconds))
+      // Who was stopped has not heard the others, and they are not to blame.
+      if Clock.milliseconds - before > 2 * configuration.limits.heartbeatMilliseconds {
+        stage?.beginHearing()
+      }
     }
   }
 
@@ -122,6 +129,7 @@ public final class Worker {
       blocks: assign.stages[assign.stage].blocks, precision: assign.precision,
       fingerprint: assign.fingerprint)
     if stage?.loaded != wanted { stage = nil }
+    let isKept = stage != nil
     let start = Clock.milliseconds
     do {
       let loaded = try AssignedStage(
@@ -139,7 +147,7 @@ public final class Worker {
       report(
         .ready(
           stage: assign.stage, blocks: blocks, weightBytes: loaded.weightByteCount,
-          milliseconds: milliseconds))
+          milliseconds: milliseconds, areWeightsKept: isKept))
     } catch {
       let failure = (error as? Failure) ?? Failure(code: "load_failed", message: "\(error)")
       control.send(.workerFailure(WorkerFailure(epoch: assign.epoch, failure: failure)))

@@ -7,6 +7,8 @@ public struct WorkerConfiguration: Sendable {
   public var coordinatorEndpoint: String
   /// Where this worker takes micro-batches; port `*` is a free one.
   public var dataEndpoint: String
+  /// Where others reach `dataEndpoint`, behind a translation of addresses or a proxy; nil means there.
+  public var advertisedEndpoint: String?
   /// A name for logs and for cluster files.
   public var name: String
   /// The checkpoint's folder on this machine; nil takes the path the coordinator gives.
@@ -46,7 +48,8 @@ public enum WorkerReport: Sendable, Equatable {
   /// The coordinator has taken it in.
   case welcomed(worker: Int)
   /// Its stage is loaded.
-  case ready(stage: Int, blocks: Range<Int>, weightBytes: Int, milliseconds: Int)
+  case ready(
+    stage: Int, blocks: Range<Int>, weightBytes: Int, milliseconds: Int, areWeightsKept: Bool)
   /// The plan ended; it waits for another.
   case reset
   /// What the gatekeeper of its data endpoint did.

@@ -98,7 +98,10 @@ final class WorkerControl: Sendable {
     _ = poller.add(fileDescriptor: outbox.wakeup)
     var line = Line(now: Clock.milliseconds)
     var links = PulseLinks()
+    var lastTurn = Clock.milliseconds
     while true {
+      line.forgive(Clock.milliseconds - lastTurn, limits: configuration.limits)
+      lastTurn = Clock.milliseconds
       while let frames = try socket.receive() {
         guard let message = try? ControlMessage.decode(frames) else { continue }
         if line.isAway { post(.back) }
@@ -146,7 +149,8 @@ final class WorkerControl: Sendable {
       return Failure(
         code: "no_coordinator",
         message: "no coordinator answered at \(endpoint) in \(milliseconds / 1000) s; "
-          + "start one with `palisade serve`, or check the endpoint and the network")
+          + ConnectionTrial.advice(
+            endpoint, options: configuration.links.toCoordinator(SocketOptions())))
     }
     guard milliseconds > welcome.silenceMilliseconds else { return nil }
     if !line.isAway {
@@ -202,6 +206,12 @@ private struct Line {
   private var lastRegistered: Int
 
   init(now: Int) { (lastHeard, lastRegistered) = (now, now) }
+
+  /// A turn takes a heartbeat at the most, unless the process stood still: then the coordinator is not
+  /// to blame for what wasn't heard.
+  mutating func forgive(_ milliseconds: Int, limits: Limits) {
+    if milliseconds > 2 * limits.heartbeatMilliseconds { lastHeard += milliseconds }
+  }
 
   /// Takes note of a message.
   ///

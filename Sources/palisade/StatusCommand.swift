@@ -146,15 +146,14 @@ enum ClusterReadiness {
       try await Task.sleep(for: .milliseconds(50))
       status = try StatusClient.ask(endpoint, links: links, milliseconds: answerMilliseconds)
     }
-    guard let status else { throw nobody(endpoint) }
+    guard let status else { throw nobody(endpoint, links) }
     return status
   }
 
   /// Why there is no answer.
-  static func nobody(_ endpoint: String) -> CommandFailure {
-    CommandFailure(
-      "no coordinator answers at \(endpoint); start one with `palisade serve`, and if it has keys, "
-        + "give one that it lets in with --key FILE")
+  static func nobody(_ endpoint: String, _ links: Links) -> CommandFailure {
+    let advice = ConnectionTrial.advice(endpoint, options: links.toCoordinator(SocketOptions()))
+    return CommandFailure("no coordinator answers at \(endpoint); \(advice)")
   }
 
   /// Waits until the cluster is ready.

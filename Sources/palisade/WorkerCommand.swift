@@ -21,6 +21,8 @@ struct WorkerCommand: ParsableCommand {
     "\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)"
   @Option(help: "Where to take micro-batches (default: a free port, on the coordinator's side).")
   var data: String?
+  @Option(help: "Where others reach --data, e.g. tcp://gpu7.example:7500, behind NAT or a proxy.")
+  var advertise: String?
   @Option(help: "The model's folder on this machine (default: the path the coordinator names).")
   var model: String?
   @Option(help: "Threads for the arithmetic.")
@@ -36,6 +38,9 @@ struct WorkerCommand: ParsableCommand {
     guard (0...1 << 20).contains(visionCache) else {
       throw ValidationError("--vision-cache takes 0 to \(1 << 20) megabytes")
     }
+    if let advertise, !Endpoints.isComplete(advertise) {
+      throw ValidationError("--advertise takes tcp://HOST:PORT, not '\(advertise)'")
+    }
     guard (1...86400).contains(wait) else { throw ValidationError("--wait takes 1 to 86400") }
   }
 
@@ -46,6 +51,7 @@ struct WorkerCommand: ParsableCommand {
     var configuration = WorkerConfiguration(
       coordinatorEndpoint: coordinator, dataEndpoint: data, name: name, modelDirectory: model,
       threadCount: threads, patienceMilliseconds: wait * 1000, softwareVersion: Palisade.version)
+    configuration.advertisedEndpoint = advertise
     configuration.links = try link.links(.worker)
     configuration.limits.visionCacheByteCount = visionCache << 20
     let worker = try Worker(configuration) { Terminal.note("worker \(name): \(Self.text($0))") }
@@ -57,9 +63,9 @@ struct WorkerCommand: ParsableCommand {
     switch report {
     case .listening(let endpoint): "takes micro-batches at \(endpoint)"
     case .welcomed(let index): "taken in as worker \(index)"
-    case .ready(let stage, let blocks, let bytes, let milliseconds):
+    case .ready(let stage, let blocks, let bytes, let milliseconds, let areKept):
       "ready: stage \(stage), blocks \(blocks.lowerBound)–\(blocks.upperBound - 1), "
-        + "\(bytes / 1_000_000) MB of weights in \(milliseconds) ms"
+        + "\(bytes / 1_000_000) MB of weights \(areKept ? "kept" : "loaded") in \(milliseconds) ms"
     case .gate(let report): LinkOptions.text(report)
     case .reset: "the plan has ended; waiting for another"
     case .away(let milliseconds):

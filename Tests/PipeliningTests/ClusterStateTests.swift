@@ -96,6 +96,36 @@ import Testing
         == [.send(.registerAgain, peer(1))])
   }
 
+  /// A supervisor starts a worker again before its silence is noticed: that it died counts all the same.
+  @Test func anotherProcessAtAWorkersAddressMeansItIsDead() throws {
+    var state = try state()
+    try ready(&state)
+    let effects = state.handle(.message(peer(9), register("w1")), now: 100)
+    #expect(effects.contains(.suspend(isDeath: true)))
+    #expect(assigned(effects).map(\.peer) == [peer(0), peer(9), peer(2)])
+    // The same process once more has only lost its line.
+    var other = try self.state()
+    try ready(&other)
+    #expect(
+      other.handle(.message(peer(1), register("w1", memory: 1)), now: 100)
+        .contains(.suspend(isDeath: false)))
+  }
+
+  /// Ctrl-Z at the coordinator, or its machine asleep: nobody is taken for dead when it goes on.
+  @Test func aCoordinatorThatStoodStillBlamesNobody() throws {
+    var state = try state()
+    try ready(&state)
+    beat(&state, [0, 1, 2], 1, now: 1000)
+    var blaming = state
+    #expect(blaming.handle(.tick, now: 61_000).contains(.suspend(isDeath: true)))
+    #expect(state.handle(.stoodStill(60_000), now: 61_000).isEmpty)
+    #expect(state.handle(.tick, now: 61_000).isEmpty)
+    #expect(state.phase == .ready)
+    // Who says nothing from then on is found out as ever.
+    beat(&state, [0, 2], 1, now: 64_000)
+    #expect(state.handle(.tick, now: 64_000).contains(.suspend(isDeath: true)))
+  }
+
   @Test func aClosedConnectionIsADeadWorkerSooner() throws {
     var state = try state()
     try ready(&state)

@@ -154,6 +154,11 @@ extension Simulation {
     guard let messages = processes[index].worker.step(),
       let assign = processes[index].worker.assign
     else { return }
+    if isDeadly(processes[index].worker) {
+      processes[index].isAlive = false
+      push(.start(index), after: random.int(100...3000))
+      return
+    }
     for message in messages {
       switch message {
       case .next(let next):
@@ -167,6 +172,14 @@ extension Simulation {
       }
     }
     wake(index)
+  }
+
+  private func isDeadly(_ worker: FakeWorker) -> Bool {
+    guard let poison, worker.blocks.contains(poison.block) else { return false }
+    return worker.computed.contains { segment in
+      segment.request == poison.request
+        && (segment.position..<segment.position + segment.rowCount).contains(poison.row)
+    }
   }
 
   private mutating func answer(_ index: Int, _ tokens: TokenBatch, _ assign: Assign) {
