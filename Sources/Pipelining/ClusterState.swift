@@ -25,6 +25,8 @@ public struct ClusterState {
     case probed(epoch: UInt64, Failure?)
     /// Something moved: a token came, or a micro-batch was sent.
     case moved
+    /// A client orders something.
+    case order(ClusterOrder, from: PeerIdentity)
   }
 
   /// Something to be done.
@@ -34,6 +36,8 @@ public struct ClusterState {
     case suspend(isDeath: Bool)
     /// All stages are loaded: open the ways in and send probes.
     case begin(PipelinePlan, epoch: UInt64, keepsCaches: Bool, ways: [WorkerAddress])
+    /// What became of a client's order.
+    case answer(OrderAnswer, PeerIdentity)
     case report(CoordinatorReport)
   }
 
@@ -48,7 +52,10 @@ public struct ClusterState {
   /// Whether anything is under way; said by whoever has the requests.
   public var hasWork = false
   var workers: [Int: ClusterWorker] = [:]
-  let setup: ClusterSetup
+  /// Its template changes when a client orders more or fewer workers.
+  var setup: ClusterSetup
+  /// The workers of a plan that was ordered and has not been made yet: it needn't pay.
+  var orderedCount: Int?
   let config: ModelConfig
   let limits: Limits
   var plan: PipelinePlan?
@@ -95,6 +102,7 @@ public struct ClusterState {
       moved(now: now)
       stalls = 0
       return []
+    case .order(let order, let client): return follow(order, from: client, now: now)
     case .probed(let epoch, let failure):
       guard epoch == self.epoch, phase == .probing else { return [] }
       if let failure {
@@ -131,6 +139,9 @@ public struct ClusterState {
     workers[index]?.lastSeen = now
     workers[index]?.unreachableSince = nil
     switch message {
+    case .heartbeat where workers[index]?.isLeaving ?? false:
+      // It didn't hear it.
+      return [.send(.shutdown(reason: Self.leaveText), peer)]
     case .heartbeat(let heartbeat):
       let reply = HeartbeatReply(epoch: epoch, echoNanoseconds: heartbeat.sentNanoseconds)
       return [.send(.heartbeatReply(reply), peer)] + judge(heartbeat, of: index, now: now)
@@ -178,7 +189,10 @@ public struct ClusterState {
       .report(.workerJoined(name: register.name, endpoint: register.dataEndpoint)),
     ]
     if phase == .gathering { return effects + remake(now: now) }
-    if phase == .ready { message = readyMessage }
+    if phase == .ready {
+      message = readyMessage
+      effects += advice(now: now).map { [.report(.advice($0))] } ?? []
+    }
     return effects
   }
 
