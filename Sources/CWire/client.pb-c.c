@@ -637,6 +637,51 @@ void   palisade__wire__service_status__free_unpacked
   assert(message->base.descriptor == &palisade__wire__service_status__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   palisade__wire__node_status__init
+                     (Palisade__Wire__NodeStatus         *message)
+{
+  static const Palisade__Wire__NodeStatus init_value = PALISADE__WIRE__NODE_STATUS__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__node_status__get_packed_size
+                     (const Palisade__Wire__NodeStatus *message)
+{
+  assert(message->base.descriptor == &palisade__wire__node_status__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__node_status__pack
+                     (const Palisade__Wire__NodeStatus *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__node_status__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__node_status__pack_to_buffer
+                     (const Palisade__Wire__NodeStatus *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__node_status__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__NodeStatus *
+       palisade__wire__node_status__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__NodeStatus *)
+     protobuf_c_message_unpack (&palisade__wire__node_status__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__node_status__free_unpacked
+                     (Palisade__Wire__NodeStatus *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__node_status__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   palisade__wire__status__init
                      (Palisade__Wire__Status         *message)
 {
@@ -770,6 +815,141 @@ void   palisade__wire__trace__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &palisade__wire__trace__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   palisade__wire__drain_order__init
+                     (Palisade__Wire__DrainOrder         *message)
+{
+  static const Palisade__Wire__DrainOrder init_value = PALISADE__WIRE__DRAIN_ORDER__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__drain_order__get_packed_size
+                     (const Palisade__Wire__DrainOrder *message)
+{
+  assert(message->base.descriptor == &palisade__wire__drain_order__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__drain_order__pack
+                     (const Palisade__Wire__DrainOrder *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__drain_order__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__drain_order__pack_to_buffer
+                     (const Palisade__Wire__DrainOrder *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__drain_order__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__DrainOrder *
+       palisade__wire__drain_order__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__DrainOrder *)
+     protobuf_c_message_unpack (&palisade__wire__drain_order__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__drain_order__free_unpacked
+                     (Palisade__Wire__DrainOrder *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__drain_order__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   palisade__wire__scale_order__init
+                     (Palisade__Wire__ScaleOrder         *message)
+{
+  static const Palisade__Wire__ScaleOrder init_value = PALISADE__WIRE__SCALE_ORDER__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__scale_order__get_packed_size
+                     (const Palisade__Wire__ScaleOrder *message)
+{
+  assert(message->base.descriptor == &palisade__wire__scale_order__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__scale_order__pack
+                     (const Palisade__Wire__ScaleOrder *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__scale_order__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__scale_order__pack_to_buffer
+                     (const Palisade__Wire__ScaleOrder *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__scale_order__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__ScaleOrder *
+       palisade__wire__scale_order__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__ScaleOrder *)
+     protobuf_c_message_unpack (&palisade__wire__scale_order__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__scale_order__free_unpacked
+                     (Palisade__Wire__ScaleOrder *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__scale_order__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   palisade__wire__order_answer__init
+                     (Palisade__Wire__OrderAnswer         *message)
+{
+  static const Palisade__Wire__OrderAnswer init_value = PALISADE__WIRE__ORDER_ANSWER__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__order_answer__get_packed_size
+                     (const Palisade__Wire__OrderAnswer *message)
+{
+  assert(message->base.descriptor == &palisade__wire__order_answer__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__order_answer__pack
+                     (const Palisade__Wire__OrderAnswer *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__order_answer__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__order_answer__pack_to_buffer
+                     (const Palisade__Wire__OrderAnswer *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__order_answer__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__OrderAnswer *
+       palisade__wire__order_answer__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__OrderAnswer *)
+     protobuf_c_message_unpack (&palisade__wire__order_answer__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__order_answer__free_unpacked
+                     (Palisade__Wire__OrderAnswer *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__order_answer__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   palisade__wire__client_envelope__init
@@ -2245,7 +2425,110 @@ const ProtobufCMessageDescriptor palisade__wire__service_status__descriptor =
   (ProtobufCMessageInit) palisade__wire__service_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[6] =
+static const ProtobufCFieldDescriptor palisade__wire__node_status__field_descriptors[6] =
+{
+  {
+    "worker",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__NodeStatus, worker),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "node",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__NodeStatus, node),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "state",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__NodeStatus, state),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "stage",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__NodeStatus, stage),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "threads",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__NodeStatus, threads),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "memory_bytes",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__NodeStatus, memory_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__node_status__field_indices_by_name[] = {
+  5,   /* field[5] = memory_bytes */
+  1,   /* field[1] = node */
+  3,   /* field[3] = stage */
+  2,   /* field[2] = state */
+  4,   /* field[4] = threads */
+  0,   /* field[0] = worker */
+};
+static const ProtobufCIntRange palisade__wire__node_status__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor palisade__wire__node_status__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.NodeStatus",
+  "NodeStatus",
+  "Palisade__Wire__NodeStatus",
+  "palisade.wire",
+  sizeof(Palisade__Wire__NodeStatus),
+  6,
+  palisade__wire__node_status__field_descriptors,
+  palisade__wire__node_status__field_indices_by_name,
+  1,  palisade__wire__node_status__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__node_status__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[8] =
 {
   {
     "state",
@@ -2319,19 +2602,46 @@ static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "nodes",
+    70,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__Status, n_nodes),
+    offsetof(Palisade__Wire__Status, nodes),
+    &palisade__wire__node_status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "wanted_workers",
+    71,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Status, wanted_workers),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__status__field_indices_by_name[] = {
   4,   /* field[4] = bottleneck */
   1,   /* field[1] = message */
   5,   /* field[5] = model */
+  6,   /* field[6] = nodes */
   3,   /* field[3] = service */
   2,   /* field[2] = stages */
   0,   /* field[0] = state */
+  7,   /* field[7] = wanted_workers */
 };
-static const ProtobufCIntRange palisade__wire__status__number_ranges[1 + 1] =
+static const ProtobufCIntRange palisade__wire__status__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 70, 6 },
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor palisade__wire__status__descriptor =
 {
@@ -2341,10 +2651,10 @@ const ProtobufCMessageDescriptor palisade__wire__status__descriptor =
   "Palisade__Wire__Status",
   "palisade.wire",
   sizeof(Palisade__Wire__Status),
-  6,
+  8,
   palisade__wire__status__field_descriptors,
   palisade__wire__status__field_indices_by_name,
-  1,  palisade__wire__status__number_ranges,
+  2,  palisade__wire__status__number_ranges,
   (ProtobufCMessageInit) palisade__wire__status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -2502,7 +2812,134 @@ const ProtobufCMessageDescriptor palisade__wire__trace__descriptor =
   (ProtobufCMessageInit) palisade__wire__trace__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__client_envelope__field_descriptors[5] =
+static const ProtobufCFieldDescriptor palisade__wire__drain_order__field_descriptors[1] =
+{
+  {
+    "node",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__DrainOrder, node),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__drain_order__field_indices_by_name[] = {
+  0,   /* field[0] = node */
+};
+static const ProtobufCIntRange palisade__wire__drain_order__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor palisade__wire__drain_order__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.DrainOrder",
+  "DrainOrder",
+  "Palisade__Wire__DrainOrder",
+  "palisade.wire",
+  sizeof(Palisade__Wire__DrainOrder),
+  1,
+  palisade__wire__drain_order__field_descriptors,
+  palisade__wire__drain_order__field_indices_by_name,
+  1,  palisade__wire__drain_order__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__drain_order__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__scale_order__field_descriptors[1] =
+{
+  {
+    "worker_count",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__ScaleOrder, worker_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__scale_order__field_indices_by_name[] = {
+  0,   /* field[0] = worker_count */
+};
+static const ProtobufCIntRange palisade__wire__scale_order__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor palisade__wire__scale_order__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.ScaleOrder",
+  "ScaleOrder",
+  "Palisade__Wire__ScaleOrder",
+  "palisade.wire",
+  sizeof(Palisade__Wire__ScaleOrder),
+  1,
+  palisade__wire__scale_order__field_descriptors,
+  palisade__wire__scale_order__field_indices_by_name,
+  1,  palisade__wire__scale_order__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__scale_order__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__order_answer__field_descriptors[2] =
+{
+  {
+    "is_done",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__OrderAnswer, is_done),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "text",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__OrderAnswer, text),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__order_answer__field_indices_by_name[] = {
+  0,   /* field[0] = is_done */
+  1,   /* field[1] = text */
+};
+static const ProtobufCIntRange palisade__wire__order_answer__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor palisade__wire__order_answer__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.OrderAnswer",
+  "OrderAnswer",
+  "Palisade__Wire__OrderAnswer",
+  "palisade.wire",
+  sizeof(Palisade__Wire__OrderAnswer),
+  2,
+  palisade__wire__order_answer__field_descriptors,
+  palisade__wire__order_answer__field_indices_by_name,
+  1,  palisade__wire__order_answer__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__order_answer__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__client_envelope__field_descriptors[7] =
 {
   {
     "protocol_version",
@@ -2564,20 +3001,47 @@ static const ProtobufCFieldDescriptor palisade__wire__client_envelope__field_des
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "drain_order",
+    70,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__ClientEnvelope, body_case),
+    offsetof(Palisade__Wire__ClientEnvelope, drain_order),
+    &palisade__wire__drain_order__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "scale_order",
+    71,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__ClientEnvelope, body_case),
+    offsetof(Palisade__Wire__ClientEnvelope, scale_order),
+    &palisade__wire__scale_order__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__client_envelope__field_indices_by_name[] = {
   2,   /* field[2] = cancel */
+  5,   /* field[5] = drain_order */
   0,   /* field[0] = protocol_version */
+  6,   /* field[6] = scale_order */
   3,   /* field[3] = status_request */
   1,   /* field[1] = submit */
   4,   /* field[4] = trace_request */
 };
-static const ProtobufCIntRange palisade__wire__client_envelope__number_ranges[3 + 1] =
+static const ProtobufCIntRange palisade__wire__client_envelope__number_ranges[4 + 1] =
 {
   { 1, 0 },
   { 30, 1 },
   { 35, 4 },
-  { 0, 5 }
+  { 70, 5 },
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor palisade__wire__client_envelope__descriptor =
 {
@@ -2587,14 +3051,14 @@ const ProtobufCMessageDescriptor palisade__wire__client_envelope__descriptor =
   "Palisade__Wire__ClientEnvelope",
   "palisade.wire",
   sizeof(Palisade__Wire__ClientEnvelope),
-  5,
+  7,
   palisade__wire__client_envelope__field_descriptors,
   palisade__wire__client_envelope__field_indices_by_name,
-  3,  palisade__wire__client_envelope__number_ranges,
+  4,  palisade__wire__client_envelope__number_ranges,
   (ProtobufCMessageInit) palisade__wire__client_envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__server_envelope__field_descriptors[4] =
+static const ProtobufCFieldDescriptor palisade__wire__server_envelope__field_descriptors[5] =
 {
   {
     "protocol_version",
@@ -2644,19 +3108,33 @@ static const ProtobufCFieldDescriptor palisade__wire__server_envelope__field_des
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "order_answer",
+    70,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__ServerEnvelope, body_case),
+    offsetof(Palisade__Wire__ServerEnvelope, order_answer),
+    &palisade__wire__order_answer__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__server_envelope__field_indices_by_name[] = {
+  4,   /* field[4] = order_answer */
   0,   /* field[0] = protocol_version */
   1,   /* field[1] = reply */
   2,   /* field[2] = status */
   3,   /* field[3] = trace */
 };
-static const ProtobufCIntRange palisade__wire__server_envelope__number_ranges[3 + 1] =
+static const ProtobufCIntRange palisade__wire__server_envelope__number_ranges[4 + 1] =
 {
   { 1, 0 },
   { 40, 1 },
   { 45, 3 },
-  { 0, 4 }
+  { 70, 4 },
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor palisade__wire__server_envelope__descriptor =
 {
@@ -2666,10 +3144,10 @@ const ProtobufCMessageDescriptor palisade__wire__server_envelope__descriptor =
   "Palisade__Wire__ServerEnvelope",
   "palisade.wire",
   sizeof(Palisade__Wire__ServerEnvelope),
-  4,
+  5,
   palisade__wire__server_envelope__field_descriptors,
   palisade__wire__server_envelope__field_indices_by_name,
-  3,  palisade__wire__server_envelope__number_ranges,
+  4,  palisade__wire__server_envelope__number_ranges,
   (ProtobufCMessageInit) palisade__wire__server_envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

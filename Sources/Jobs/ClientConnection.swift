@@ -157,7 +157,7 @@ struct ClientConnection {
       case .status(let status):
         for handler in statusHandlers { handler.finish(.success(status)) }
         statusHandlers = []
-      case .trace: break  // nobody here asks for one
+      case .trace, .orderAnswer: break  // nobody here asks for one
       }
     }
   }

@@ -76,6 +76,7 @@ extension ClientMessage: WireMessage {
       wire.span_count = try Bounds.wire32(spanCount, "TraceRequest.spanCount")
       envelope.body_case = PALISADE__WIRE__CLIENT_ENVELOPE__BODY_TRACE_REQUEST
       envelope.trace_request = arena.place(wire)
+    case .order(let order): try order.write(to: &envelope, in: arena)
     }
     let byteCount = palisade__wire__client_envelope__get_packed_size(&envelope)
     let header = try Envelope.pack("client", byteCount: byteCount) {
@@ -110,6 +111,12 @@ extension ClientMessage: WireMessage {
         try Envelope.checkFrameCount(frames, 1, "TraceRequest")
         let body = try WireReading.message(wire.trace_request, "TraceRequest")
         return .trace(spanCount: Int(body.span_count))
+      case PALISADE__WIRE__CLIENT_ENVELOPE__BODY_DRAIN_ORDER:
+        try Envelope.checkFrameCount(frames, 1, "DrainOrder")
+        return .order(try ClusterOrder(WireReading.message(wire.drain_order, "DrainOrder")))
+      case PALISADE__WIRE__CLIENT_ENVELOPE__BODY_SCALE_ORDER:
+        try Envelope.checkFrameCount(frames, 1, "ScaleOrder")
+        return .order(try ClusterOrder(WireReading.message(wire.scale_order, "ScaleOrder")))
       default: throw .malformed("client", "the envelope has no body")
       }
     }

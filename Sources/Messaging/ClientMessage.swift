@@ -8,6 +8,8 @@ public enum ClientMessage: Sendable, Equatable {
   case status
   /// What did the stages compute lately? At most so many spans.
   case trace(spanCount: Int)
+  /// Change the cluster so.
+  case order(ClusterOrder)
 }
 
 /// What the coordinator answers.
@@ -18,6 +20,8 @@ public enum ServerMessage: Sendable, Equatable {
   case status(Status)
   /// What the stages computed lately.
   case trace(Trace)
+  /// What became of an order.
+  case orderAnswer(OrderAnswer)
 }
 
 /// One prompt with its images.

@@ -64,6 +64,10 @@ extension MessageLimits {
   public static let deadlineMilliseconds = 366 * 86_400_000
   /// Rows of a status, and tracks of a trace: every stage with every replica.
   public static let stageRowCount = routeLength * 16
+  /// Workers in a status, spares included: more than a coordinator takes.
+  public static let nodeCount = 1024
+  /// Bytes of the name in an order: host names have at most 253.
+  public static let nodeNameByteCount = 256
   /// Spans in one heartbeat: two a millisecond between heartbeats, 100 kB at most.
   public static let heartbeatSpanCount = 1024
   /// Spans in one trace: at most 110 bytes each, so 1.8 MB, which a header holds.

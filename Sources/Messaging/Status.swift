@@ -128,6 +128,10 @@ public struct Status: Sendable, Equatable {
   public var bottleneck: String
   /// The model that answers; nil when it isn't known.
   public var model: ModelIdentity?
+  /// All workers there are, spares included.
+  public var nodes: [NodeStatus] = []
+  /// How many workers the plan should use; 0 where there are none.
+  public var wantedWorkerCount = 0
   /// Makes a status.
   public init(
     state: String,

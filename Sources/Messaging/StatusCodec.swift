@@ -148,6 +148,7 @@ extension Status {
     try Bounds.text(message, "Status.message")
     try Bounds.name(bottleneck, "Status.bottleneck")
     try Bounds.count(stages.count, atMost: MessageLimits.stageRowCount, "Status.stages")
+    try Bounds.count(nodes.count, atMost: MessageLimits.nodeCount, "Status.nodes")
   }
 
   func wire(in arena: WireArena) throws(MessagingError) -> WireStatus {
@@ -162,6 +163,10 @@ extension Status {
     wire.service = arena.place(try service.wire(in: arena))
     wire.bottleneck = arena.string(bottleneck)
     if let model { wire.model = arena.place(try model.wire(in: arena)) }
+    (wire.n_nodes, wire.nodes) = try arena.messages(nodes) {
+      node throws(MessagingError) in try node.wire(in: arena)
+    }
+    wire.wanted_workers = try Bounds.wire32(wantedWorkerCount, "Status.wantedWorkers")
     return wire
   }
 
@@ -180,6 +185,9 @@ extension Status {
       bottleneck: try WireReading.string(wire.bottleneck, "Status.bottleneck")
     )
     if let model = wire.model { self.model = try ModelIdentity(model.pointee) }
+    nodes = try WireReading.messages(
+      wire.nodes, wire.n_nodes, atMost: MessageLimits.nodeCount, "Status.nodes", NodeStatus.init)
+    wantedWorkerCount = Int(wire.wanted_workers)
     try validate()
   }
 }

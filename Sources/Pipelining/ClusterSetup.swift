@@ -43,6 +43,10 @@ public enum CoordinatorReport: Sendable, Equatable {
   case workerSlow(name: String, how: String)
   /// Something under way was lost between the workers; the plan is begun anew with the same ones.
   case stalled(milliseconds: Int)
+  /// What a worker that has come would be good for.
+  case advice(String)
+  /// A client orders something of the cluster.
+  case ordered(ClusterOrder, by: String)
   /// What the gatekeeper of its endpoints did.
   case gate(GateReport)
   /// A plan was made.

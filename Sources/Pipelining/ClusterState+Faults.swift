@@ -143,6 +143,8 @@ extension ClusterState {
   /// Takes a worker out of its stage: for good where it is gone, for a while where it is not.
   mutating func lose(_ index: Int, _ loss: WorkerLoss, now: Int) -> [Effect] {
     guard let worker = workers[index] else { return [] }
+    // That one who was told to go is gone is no loss, however it went.
+    let loss = worker.isLeaving ? .left : loss
     var effects: [Effect] = [.report(.workerLost(name: worker.name, reason: loss.text))]
     switch loss {
     case .slow, .unheard:

@@ -6,7 +6,7 @@ extension ClusterState {
   /// Workers that may have a stage now.
   func usable(now: Int) -> [ClusterWorker] {
     workers.values.filter { worker in
-      worker.unreachableSince == nil
+      worker.unreachableSince == nil && !worker.isLeaving
         && strikes[worker.name]?.until ?? now <= now
     }.sorted { $0.index < $1.index }
   }
@@ -33,10 +33,13 @@ extension ClusterState {
       let choice = choose(usable(now: now)),
       choice.plan.stages.map(\.blocks) != plan.stages.map(\.blocks)
         || choice.plan.stages.map(\.workers.count) != plan.stages.map(\.workers.count),
-      cost(choice.plan) <= limits.gainShare * cost(plan)
+      isOrdered(choice.plan) || cost(choice.plan) <= limits.gainShare * cost(plan)
     else { return [] }
-    let gain = Int((cost(plan) / cost(choice.plan) - 1) * 100)
-    return suspend("a plan that is \(gain) % faster takes over", isDeath: false, now: now)
+    let cause =
+      isOrdered(choice.plan)
+      ? "the plan for \(setup.template.workerCount) workers, as ordered, takes over"
+      : "a plan that is \(gain(of: choice.plan, over: plan)) % faster takes over"
+    return suspend(cause, isDeath: false, now: now)
       + assign(choice, now: now)
   }
 
@@ -46,7 +49,7 @@ extension ClusterState {
   }
 
   /// The slowest stage's operations.
-  private func cost(_ plan: PipelinePlan) -> Double {
+  func cost(_ plan: PipelinePlan) -> Double {
     let blocks = config.blocks
     return plan.stages.map { stage in
       stage.blocks.reduce(0) { $0 + config.operations(of: blocks[$1]) }
@@ -54,7 +57,7 @@ extension ClusterState {
     }.max() ?? 0
   }
 
-  private func choose(_ present: [ClusterWorker]) -> Choice? {
+  func choose(_ present: [ClusterWorker]) -> Choice? {
     var templates = [setup.template]
     if wasReady, let reduced = setup.template.reduced(to: present.count, config: config) {
       templates.append(reduced)
@@ -69,7 +72,7 @@ extension ClusterState {
   }
 
   /// A template's stages with workers for them; nil when these are not enough.
-  private func plan(_ template: ClusterTemplate, over present: [ClusterWorker]) -> PipelinePlan? {
+  func plan(_ template: ClusterTemplate, over present: [ClusterWorker]) -> PipelinePlan? {
     guard
       let places = template.filled(
         from: present.map { ($0.index, $0.name) }, holding: { workers[$0]?.loaded?.blocks })
@@ -81,7 +84,7 @@ extension ClusterState {
   }
 
   /// The machine whose memory a plan doesn't fit, with the figures; nil when all fit.
-  private func misfit(_ plan: PipelinePlan) -> String? {
+  func misfit(_ plan: PipelinePlan) -> String? {
     var needs: [String: Int] = [:]
     for stage in plan.stages {
       let need = MemoryNeed(config: config, precision: setup.precision, limits: limits)
@@ -125,8 +128,9 @@ extension ClusterState {
     return effects
   }
 
-  private mutating func assign(_ choice: Choice, now: Int) -> [Effect] {
+  mutating func assign(_ choice: Choice, now: Int) -> [Effect] {
     let plan = choice.plan
+    if isOrdered(plan) { orderedCount = nil }
     keepsCaches = canKeepCaches(plan)
     (self.plan, planNames) = (plan, choice.names)
     epoch += 1
@@ -186,7 +190,7 @@ extension ClusterState {
   }
 
   var readyMessage: String {
-    let spares = workers.values.filter { $0.stage == nil }.map(\.name).sorted()
+    let spares = workers.values.filter { $0.stage == nil && !$0.isLeaving }.map(\.name).sorted()
     return "all stages answered a probe"
       + (spares.isEmpty ? "" : "; spare: \(spares.joined(separator: ", "))")
   }
@@ -205,6 +209,9 @@ extension ClusterState {
         rows.append(row)
       }
     }
-    return Status(state: phase.rawValue, message: message, stages: rows)
+    var status = Status(state: phase.rawValue, message: message, stages: rows)
+    status.nodes = nodes
+    status.wantedWorkerCount = setup.template.workerCount
+    return status
   }
 }

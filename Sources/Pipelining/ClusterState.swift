@@ -27,6 +27,8 @@ public struct ClusterState {
     case probed(epoch: UInt64, Failure?)
     /// Something moved: a token came, or a micro-batch was sent.
     case moved
+    /// A client orders something.
+    case order(ClusterOrder, from: PeerIdentity)
   }
 
   /// Something to be done.
@@ -36,6 +38,8 @@ public struct ClusterState {
     case suspend(isDeath: Bool)
     /// All stages are loaded: open the ways in and send probes.
     case begin(PipelinePlan, epoch: UInt64, keepsCaches: Bool, ways: [WorkerAddress])
+    /// What became of a client's order.
+    case answer(OrderAnswer, PeerIdentity)
     case report(CoordinatorReport)
   }
 
@@ -50,7 +54,10 @@ public struct ClusterState {
   /// Whether anything is under way; said by whoever has the requests.
   public var hasWork = false
   var workers: [Int: ClusterWorker] = [:]
-  let setup: ClusterSetup
+  /// Its template changes when a client orders more or fewer workers.
+  var setup: ClusterSetup
+  /// The workers of a plan that was ordered and has not been made yet: it needn't pay.
+  var orderedCount: Int?
   let config: ModelConfig
   let limits: Limits
   var plan: PipelinePlan?
@@ -100,6 +107,7 @@ public struct ClusterState {
       moved(now: now)
       stalls = 0
       return []
+    case .order(let order, let client): return follow(order, from: client, now: now)
     case .probed(let epoch, let failure):
       guard epoch == self.epoch, phase == .probing else { return [] }
       if let failure {
@@ -151,6 +159,9 @@ public struct ClusterState {
     workers[index]?.lastSeen = now
     workers[index]?.unreachableSince = nil
     switch message {
+    case .heartbeat where workers[index]?.isLeaving ?? false:
+      // It didn't hear it.
+      return [.send(.shutdown(reason: Self.leaveText), peer)]
     case .heartbeat(let heartbeat):
       let reply = HeartbeatReply(epoch: epoch, echoNanoseconds: heartbeat.sentNanoseconds)
       return [.send(.heartbeatReply(reply), peer)] + judge(heartbeat, of: index, now: now)
@@ -199,7 +210,10 @@ public struct ClusterState {
       effects += lose(old.index, old.peer == peer ? .left : .dead, now: now)
     }
     if phase == .gathering { return effects + remake(now: now) }
-    if phase == .ready { message = readyMessage }
+    if phase == .ready {
+      message = readyMessage
+      effects += advice(now: now).map { [.report(.advice($0))] } ?? []
+    }
     return effects
   }
 

@@ -19,6 +19,8 @@ struct ClusterWorker {
   var assignedEpoch: UInt64 = 0
   var pace = WorkerPace()
   var microBatches: UInt64 = 0
+  /// Whether it was told to end, and gets no stage any more.
+  var isLeaving = false
 
   var name: String { register.name }
 }

@@ -150,7 +150,11 @@ final class CoordinatorLoop {
     guard sender.mayBe(isClient ? .client : .worker) else {
       return watch.refuse(peer, now: now)
     }
-    if isClient { return try receiveClient(ClientMessage.decode(delivery.frames), from: peer) }
+    if isClient {
+      let message = try ClientMessage.decode(delivery.frames)
+      if case .order(let order) = message { return follow(order, from: peer, sender) }
+      return try receiveClient(message, from: peer)
+    }
     var message = try ControlMessage.decode(delivery.frames)
     if case .register(var register) = message {
       register.publicKey = delivery.senderKey ?? ""
@@ -186,6 +190,15 @@ final class CoordinatorLoop {
     }
   }
 
+  /// Does what a client orders of the cluster; who it was stays in the log.
+  private func follow(_ order: ClusterOrder, from peer: PeerIdentity, _ sender: Sender) {
+    var name = "a client"
+    if case .known(_, let own) = sender { name = "client \(own)" }
+    reports.yield(.ordered(order, by: name))
+    apply(.order(order, from: peer))
+    publish()
+  }
+
   private func dropSilentClients() {
     let now = now
     for (peer, heard) in clientHeard where now - heard > limits.clientSilenceMilliseconds {
@@ -214,6 +227,9 @@ final class CoordinatorLoop {
           if error.code == .unreachable { apply(.unreachable(peer)) }
         }
       case .report(let report): reports.yield(report)
+      case .answer(let answer, let client):
+        // A client that is gone meanwhile asks again.
+        try? router.send(ServerMessage.orderAnswer(answer).encode(), to: client)
       case .open(let workers, let epoch, let stageCount):
         way = try? FirstStages(
           workers, epoch: epoch, in: context, limits: limits, stageCount: stageCount,

@@ -67,12 +67,24 @@ public struct StatusDocument: Codable, Sendable, Equatable {
     var maskDecoder: String
   }
 
+  /// One worker, with a stage or without.
+  struct Worker: Codable, Sendable, Equatable {
+    var name: String
+    var node: String
+    var state: String
+    var stage: String
+    var threads: Int
+    var memoryBytes: Int
+  }
+
   var state: String
   var message: String
   var serving: Model?
   var bottleneck: String
   var service: Service
   var stages: [Stage]
+  var workers: [Worker]
+  var wantedWorkers: Int
 
   /// A status as it is written.
   public init(_ status: Status) {
@@ -84,6 +96,12 @@ public struct StatusDocument: Codable, Sendable, Equatable {
     }
     service = Service(status.service)
     stages = status.stages.map(Stage.init)
+    workers = status.nodes.map {
+      Worker(
+        name: $0.worker, node: $0.node, state: $0.state.rawValue, stage: $0.stage,
+        threads: $0.threads, memoryBytes: $0.memoryBytes)
+    }
+    wantedWorkers = status.wantedWorkerCount
   }
 
   /// The JSON, with sorted keys.

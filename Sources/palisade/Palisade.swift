@@ -21,6 +21,6 @@ struct Palisade: AsyncParsableCommand {
       RunCommand.self, BatchCommand.self, VideoCommand.self, EvalCommand.self, ServeCommand.self,
       WorkerCommand.self,
       StatusCommand.self, TopCommand.self, TraceCommand.self, CheckpointCommand.self,
-      DoctorCommand.self, BenchCommand.self, KeysCommand.self,
+      DoctorCommand.self, BenchCommand.self, KeysCommand.self, ClusterCommand.self,
     ])
 }

@@ -212,6 +212,9 @@ struct ServeCommand: AsyncParsableCommand {
       "worker \(name) is slow: \(how); start another to take its place"
     case .stalled(let milliseconds):
       "nothing moved for \(milliseconds) ms: a message was lost; the plan begins anew"
+    case .advice(let text): text
+    case .ordered(.drain(let node), let who): "\(who) drains \(StatusText.plain(node))"
+    case .ordered(.scale(let count), let who): "\(who) wants \(count) workers"
     case .dropped(let what): "dropped \(what)"
     }
   }

@@ -87,6 +87,22 @@ struct StatusText {
     return table.text.split(separator: "\n").map(String.init)
   }
 
+  /// A line per worker, spares included, and how many the plan should use.
+  var nodes: [String] {
+    var table = TextTable(
+      ["  worker", "node", "state", "stage", "threads", "memory"], rightAligned: [4, 5])
+    for node in status.nodes {
+      table.add([
+        "  " + Self.plain(node.worker), Self.plain(node.node), node.state.rawValue,
+        node.stage.isEmpty ? "-" : Self.plain(node.stage), "\(node.threads)",
+        Readable.bytes(node.memoryBytes),
+      ])
+    }
+    let used = status.nodes.filter { $0.state == .working }.count
+    return ["  workers: \(used) in the plan, \(status.wantedWorkerCount) wanted"]
+      + table.text.split(separator: "\n").map(String.init)
+  }
+
   /// Which stage sets the pace.
   var bottleneck: [String] {
     if status.bottleneck.isEmpty { return ["  nothing was computed in the last seconds"] }

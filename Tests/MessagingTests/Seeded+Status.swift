@@ -80,7 +80,7 @@ extension Seeded {
     service.tokensPerSecond = measured()
     service.firstToken = latency()
     service.answer = latency()
-    return Status(
+    var status = Status(
       state: name(),
       message: text(),
       stages: list(0...4) { $0.stageStatus() },
@@ -88,6 +88,14 @@ extension Seeded {
       bottleneck: name(),
       model: flag() ? model() : nil
     )
+    status.nodes = list(0...4) { seeded in
+      NodeStatus(
+        worker: seeded.name(), node: seeded.name(),
+        state: NodeStatus.State.allCases.randomElement(using: &seeded) ?? .spare,
+        stage: seeded.name(), threads: seeded.int(0...64), memoryBytes: seeded.int(0...(1 << 40)))
+    }
+    status.wantedWorkerCount = int(0...256)
+    return status
   }
 
   mutating func model() -> ModelIdentity {

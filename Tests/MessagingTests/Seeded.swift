@@ -237,10 +237,12 @@ extension Seeded {
   }
 
   mutating func clientMessage() -> ClientMessage {
-    switch int(0...4) {
+    switch int(0...6) {
     case 0: .cancel(tag: u64())
     case 1: .status
     case 2: .trace(spanCount: int(0...100_000))
+    case 3: .order(.drain(node: "n" + name()))
+    case 4: .order(.scale(workerCount: int(1...MessageLimits.nodeCount)))
     default:
       .submit(
         Submit(
@@ -299,9 +301,10 @@ extension Seeded {
   }
 
   mutating func serverMessage() -> ServerMessage {
-    switch int(0...3) {
+    switch int(0...4) {
     case 0: .status(status())
     case 1: .trace(trace())
+    case 2: .orderAnswer(OrderAnswer(isDone: flag(), text: text()))
     default: .reply(reply())
     }
   }

@@ -54,6 +54,17 @@ import Testing
     #expect(status.errors.contains(advice), "\(what): \(status)")
   }
 
+  /// Orders that nobody follows, for lack of a client's key.
+  private func expectNoOrder(_ endpoint: String, _ options: [String], _ what: String) async throws {
+    for order in [["drain", "w0"], ["scale", "2"]] {
+      let result = try await Program.run(
+        ["cluster"] + order + ["--coordinator", endpoint] + options)
+      #expect(
+        result.status == 1 && result.errors.contains("no coordinator answers"), "\(what): \(result)"
+      )
+    }
+  }
+
   @Test func strangersAreTurnedAwayAndTheBytesStayTheSame() async throws {
     let keys = try await newKeys()
     let elsewhere = try await newKeys()
@@ -75,6 +86,8 @@ import Testing
     let disguised = try forge(keys.file("worker"), role: ("worker", "client"))
     try await expectNoAnswer(
       cluster.endpoint, ["--key", disguised], "a worker's key as a client", "of another role")
+    try await expectNoOrder(cluster.endpoint, ["--key", disguised], "a worker's key")
+    try await expectNoOrder(cluster.endpoint, ["--keys", elsewhere.path], "another cluster's key")
     let renamed = try await Program.run([
       "status", "--coordinator", cluster.endpoint, "--key", keys.file("worker"),
     ])
@@ -105,7 +118,7 @@ import Testing
 
     let log = cluster.coordinator.errors
     #expect(log.contains("turned 127.0.0.1 away at the control door"), "\(log)")
-    #expect(!log.contains("intruder"))
+    #expect(!log.contains("intruder") && !log.contains("drains"))
     for role in ["coordinator", "worker", "client"] {
       let secret = try KeyFile(path: keys.file(role)).keys.secretKey
       #expect(!log.contains(secret))

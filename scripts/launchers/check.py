@@ -7,7 +7,7 @@ import traceback
 
 from common import Skipped
 
-NAMES = ["manifests"]
+NAMES = ["ssh", "slurm", "manifests", "ray"]
 
 
 def main(names):

@@ -69,7 +69,7 @@ class Workplace:
         if kind is None or kind is Skipped:
             shutil.rmtree(self.path, ignore_errors=True)
         else:
-            for log in sorted(self.path.rglob("*.log")):
+            for log in sorted([*self.path.glob("*.log"), *self.path.glob("out/*.log")]):
                 lines = log.read_text(errors="replace").splitlines()[-15:]
                 print(f"--- {log}", *lines, sep="\n    ")
 

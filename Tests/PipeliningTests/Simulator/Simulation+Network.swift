@@ -7,16 +7,25 @@ import PaliGemma
 extension Simulation {
   var isChaos: Bool { now < Self.chaosMilliseconds }
 
-  /// Something bad: a crash, a hang or a cut.
+  /// Something bad: a crash, a hang, a cut, or an order in the midst of it.
   mutating func fault() {
     let index = random.int(0...processes.count - 1)
-    switch random.int(0...2) {
+    switch random.int(0...3) {
     case 0:
       processes[index].isAlive = false
       push(.start(index), after: random.int(100...8000))
     case 1: processes[index].hangsUntil = now + random.int(200...9000)
-    default: cutUntil[index] = now + random.int(200...8000)
+    case 2: cutUntil[index] = now + random.int(200...8000)
+    default: command(index)
     }
+  }
+
+  /// Somebody drains a worker, or wants another number of them.
+  private mutating func command(_ index: Int) {
+    let order: ClusterOrder =
+      random.chance(500)
+      ? .drain(node: "w\(index)") : .scale(workerCount: random.int(1...processes.count))
+    apply(state.handle(.order(order, from: PeerIdentity([255, 255])), now: now))
   }
 
   mutating func start(_ index: Int) {
@@ -71,7 +80,9 @@ extension Simulation {
       toCoordinator(index, .ready(ready))
     case .cancel(let epoch, let requests):
       processes[index].worker.cancel(requests, epoch: epoch)
-    case .shutdown: processes[index].isAlive = false
+    case .shutdown:
+      processes[index].isAlive = false
+      push(.start(index), after: random.int(100...3000))
     default: break
     }
   }

@@ -212,13 +212,13 @@ struct Simulation {
     PeerIdentity([UInt8(index + 1), UInt8(truncatingIfNeeded: processes[index].life)])
   }
 
-  private mutating func apply(_ effects: [CoordinatorState.Effect]) {
+  mutating func apply(_ effects: [CoordinatorState.Effect]) {
     for effect in effects {
       switch effect {
       case .send(let message, let peer): send(message, to: peer)
       case .post(let batch): post(batch)
       case .deliver(let events): for event in events { note(event) }
-      case .open, .close, .report: break
+      case .open, .close, .report, .answer: break
       }
     }
   }
