@@ -30,7 +30,7 @@ struct ClusterCommand: ParsableCommand {
     func order(_ order: ClusterOrder) throws {
       let client = try StatusClient(coordinator, links: link.links(.client))
       let answer = try client.order(order, milliseconds: ClusterReadiness.answerMilliseconds)
-      guard let answer else { throw ClusterReadiness.nobody(coordinator) }
+      guard let answer else { throw ClusterReadiness.nobody(coordinator, try link.links(.client)) }
       let text = StatusText.plain(answer.text)
       guard answer.isDone else { throw CommandFailure(text) }
       Terminal.note("cluster: \(text)")
