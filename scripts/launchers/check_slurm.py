@@ -111,9 +111,13 @@ def check():
         last = slurm.run(ROOT / "cluster/slurm/submit-array", MODEL, mixed / "in.jsonl", out / "two.jsonl", "2",
                          "--ntasks=2", "--cpus-per-task=1").stdout.strip()
         assert slurm.finished(last) == ["COMPLETED"], [log.read_text() for log in out.glob("slurm-*.log")]
-        assert (out / "two.jsonl").read_bytes() == expected
-        errors = [json.loads(line)["custom_id"] for line in (out / "two.errors.jsonl").read_text().splitlines()]
-        assert errors == ["bad-1", "bad-2"], errors
+        alone = place.path / "mixed.jsonl"
+        done = run(PALISADE, "batch", mixed / "in.jsonl", "--output", alone, "--ordered", "--model", MODEL, check=False)
+        assert done.returncode == 2, done
+        assert (out / "two.jsonl").read_bytes() == alone.read_bytes()
+        errors = (out / "two.errors.jsonl").read_text()
+        assert errors == (place.path / "mixed.errors.jsonl").read_text()
+        assert [json.loads(line)["custom_id"] for line in errors.splitlines()] == ["bad-1", "bad-2"]
         left = [file.name for file in [*mixed.iterdir(), *out.iterdir()] if "-of-" in file.name and file.is_file()]
         assert not left, left
         print("slurm: one pipeline over 3 nodes, and 2 pipelines as an array with their parts merged: bytes of one process")
