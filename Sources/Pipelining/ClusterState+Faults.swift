@@ -86,7 +86,7 @@ extension ClusterState {
   }
 
   /// Whether a worker was heard so lately that it may be taken to live.
-  private func isHeard(_ index: Int, now: Int) -> Bool {
+  func isHeard(_ index: Int, now: Int) -> Bool {
     guard let worker = workers[index] else { return false }
     return worker.unreachableSince == nil
       && now - worker.lastSeen <= 2 * limits.heartbeatMilliseconds
@@ -143,7 +143,7 @@ extension ClusterState {
   /// Takes a worker out of its stage: for good where it is gone, for a while where it is not.
   mutating func lose(_ index: Int, _ loss: WorkerLoss, now: Int) -> [Effect] {
     guard let worker = workers[index] else { return [] }
-    var effects: [Effect] = [.report(.workerLost(name: worker.name, reason: loss.text))]
+    let effects: [Effect] = [.report(.workerLost(name: worker.name, reason: loss.text))]
     switch loss {
     case .slow, .unheard:
       strike(worker.name, now: now)
