@@ -86,7 +86,7 @@ extension ClusterState {
   }
 
   /// Whether a worker was heard so lately that it may be taken to live.
-  private func isHeard(_ index: Int, now: Int) -> Bool {
+  func isHeard(_ index: Int, now: Int) -> Bool {
     guard let worker = workers[index] else { return false }
     return worker.unreachableSince == nil
       && now - worker.lastSeen <= 2 * limits.heartbeatMilliseconds
@@ -145,7 +145,7 @@ extension ClusterState {
     guard let worker = workers[index] else { return [] }
     // That one who was told to go is gone is no loss, however it went.
     let loss = worker.isLeaving ? .left : loss
-    var effects: [Effect] = [.report(.workerLost(name: worker.name, reason: loss.text))]
+    let effects: [Effect] = [.report(.workerLost(name: worker.name, reason: loss.text))]
     switch loss {
     case .slow, .unheard:
       strike(worker.name, now: now)

@@ -3,10 +3,11 @@ import PaliGemma
 
 /// Making plans from the workers there are.
 extension ClusterState {
-  /// Workers that may have a stage now.
+  /// Workers that may have a stage now. One that has just fallen silent may be the next to be lost:
+  /// when the coordinator's own network is gone all are, one after the other.
   func usable(now: Int) -> [ClusterWorker] {
     workers.values.filter { worker in
-      worker.unreachableSince == nil && !worker.isLeaving
+      isHeard(worker.index, now: now) && !worker.isLeaving
         && strikes[worker.name]?.until ?? now <= now
     }.sorted { $0.index < $1.index }
   }

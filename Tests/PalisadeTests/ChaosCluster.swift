@@ -16,38 +16,49 @@ final class ChaosCluster {
     var isDoomed = false
   }
 
-  static let shards = 2
-  static let spares = 1
+  /// Three stages that take about as long, the first two with vision blocks in them: with fewer workers
+  /// the cluster is slower, so that it takes those who come back in again.
+  private static let stages = """
+    coordinator: tcp://127.0.0.1:7400
+    model: \(Program.model)
+    stages:
+      - {name: vision, blocks: 0-4}
+      - {name: first, blocks: 5-11}
+      - {name: last, blocks: 12-15}
+    """
+  private static let stageCount = 3
+  private static let spares = 1
   let proxy: LinkProxy
   private let endpoint: String
+  private let file: String
   private(set) var coordinator: Program.Running
   private(set) var places: [Place] = []
   private var coordinatorStart: ContinuousClock.Instant?
   /// Processes that ended though nobody had ended them.
   private(set) var surprises: [String] = []
 
-  static var workerCount: Int { 1 + shards + spares }
+  static var workerCount: Int { stageCount + spares }
 
   init(seed: UInt64) async throws {
     let links = (0..<Self.workerCount).flatMap { ["data\($0)", "control\($0)"] } + ["client"]
     proxy = try await LinkProxy(links, seed: seed)
-    let file = try Program.temporaryFolder().appending(path: "endpoint").path()
-    coordinator = try Program.start(
-      Self.serve("tcp://127.0.0.1:*") + ["--endpoint-file", file])
-    for _ in 0..<1000 where !FileManager.default.fileExists(atPath: file) {
+    let folder = try Program.temporaryFolder()
+    file = folder.appending(path: "cluster.yaml").path()
+    try Data(Self.stages.utf8).write(to: URL(filePath: file))
+    let told = folder.appending(path: "endpoint").path()
+    coordinator = try Program.start([
+      "serve", "--cluster", file, "--endpoint", "tcp://127.0.0.1:*", "--endpoint-file", told,
+    ])
+    for _ in 0..<3000 where !FileManager.default.fileExists(atPath: told) {
       try await Task.sleep(for: .milliseconds(10))
     }
-    endpoint = try String(contentsOfFile: file, encoding: .utf8).trimmingCharacters(
+    endpoint = try String(contentsOfFile: told, encoding: .utf8).trimmingCharacters(
       in: .whitespacesAndNewlines)
     let address = endpoint.replacing("tcp://", with: "")
     for link in links where !link.hasPrefix("data") { try await proxy.say("\(link) to \(address)") }
     for index in 0..<Self.workerCount {
       places.append(Place(process: try worker(index, life: 0)))
     }
-  }
-
-  private static func serve(_ endpoint: String) -> [String] {
-    ["serve", "--model", Program.model, "--workers", "1+\(shards)", "--endpoint", endpoint]
   }
 
   private func worker(_ index: Int, life: Int) throws -> Program.Running {
@@ -66,7 +77,7 @@ final class ChaosCluster {
     let now = ContinuousClock.now
     if let due = coordinatorStart, due <= now {
       coordinatorStart = nil
-      coordinator = try Program.start(Self.serve(endpoint))
+      coordinator = try Program.start(["serve", "--cluster", file, "--endpoint", endpoint])
     }
     for index in places.indices {
       if let due = places[index].startAgain {
@@ -124,7 +135,7 @@ final class ChaosCluster {
       if isWhole {
         let status = try await Program.run(["status", "--coordinator", endpoint, "--json"])
         let stageCount = status.output.split(separator: "\"instructionSet\"").count - 1
-        if status.status == 0, stageCount == 1 + Self.shards { return }
+        if status.status == 0, stageCount == Self.stageCount { return }
       }
       try await Task.sleep(for: .milliseconds(100))
     }

@@ -83,6 +83,8 @@ import Testing
             ? ""
             : ", LOST \(round.lost) DOUBLED \(round.doubled) "
               + "CHANGED \(round.changed)"))
+      // Whoever waits for it may read it now.
+      fflush(nil)
       #expect(round.isGood, "round \(number): \(scenario.text)")
       #expect(round.silence < 90, "round \(number): \(scenario.text)")
     }

@@ -111,6 +111,20 @@ import Testing
         .contains(.suspend(isDeath: false)))
   }
 
+  /// The coordinator's own cable: nobody is given stages that he won't hear of.
+  @Test func allFallingSilentMakesNoPlans() throws {
+    var state = try state()
+    try ready(&state)
+    for (index, time) in [1000, 1200, 1400].enumerated() { beat(&state, [index], 1, now: time) }
+    var effects: [ClusterState.Effect] = []
+    for time in stride(from: 1500, through: 6000, by: 250) {
+      effects += state.handle(.tick, now: time)
+    }
+    #expect(effects.count { if case .suspend = $0 { true } else { false } } == 1)
+    #expect(assigned(effects).isEmpty)
+    #expect(state.phase == .gathering)
+  }
+
   /// Ctrl-Z at the coordinator, or its machine asleep: nobody is taken for dead when it goes on.
   @Test func aCoordinatorThatStoodStillBlamesNobody() throws {
     var state = try state()
