@@ -28,7 +28,7 @@ class RayCluster:
         self.address = "10.77.0.1:6379"
         config = {
             "cluster_name": "palisade-test", "max_workers": NODES_AT_MOST, "idle_timeout_minutes": 0.1, "upscaling_speed": 10,
-            "provider": {"type": "fake_multinode", "disable_node_updaters": True, "disable_launch_config_check": True},
+            "provider": {"type": "fake_multinode", "disable_node_updaters": True, "disable_launch_config_check": True, "use_node_id_as_ip": True},
             "docker": {}, "auth": {}, "initialization_commands": [], "setup_commands": [], "head_setup_commands": [],
             "worker_setup_commands": [], "head_start_ray_commands": [], "worker_start_ray_commands": [], "file_mounts": {},
             "cluster_synced_files": [], "file_mounts_sync_continuously": False, "rsync_exclude": [], "rsync_filter": [],
