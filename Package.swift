@@ -120,7 +120,7 @@ let package = Package(
       dependencies: ["CKernels", "Checkpoints", "GoldenFixtures", "PaliGemma", "Tensors"],
       exclude: ["Fixtures"], swiftSettings: swift),
     .testTarget(
-      name: "ImagingTests", dependencies: ["Imaging"], exclude: ["Fixtures"],
+      name: "ImagingTests", dependencies: ["CImageCodecs", "Imaging"], exclude: ["Fixtures"],
       swiftSettings: swift),
     .testTarget(
       name: "VideoFramesTests", dependencies: ["Imaging", "VideoFrames"], swiftSettings: swift),

@@ -128,6 +128,8 @@ public struct Status: Sendable, Equatable {
   public var bottleneck: String
   /// The model that answers; nil when it isn't known.
   public var model: ModelIdentity?
+  /// The side of the model's pictures in pixels; nil when it isn't known.
+  public var pictureSide: Int?
   /// Makes a status.
   public init(
     state: String,
@@ -135,7 +137,8 @@ public struct Status: Sendable, Equatable {
     stages: [StageStatus] = [],
     service: ServiceStatus = ServiceStatus(),
     bottleneck: String = "",
-    model: ModelIdentity? = nil
+    model: ModelIdentity? = nil,
+    pictureSide: Int? = nil
   ) {
     self.state = state
     self.message = message
@@ -143,5 +146,6 @@ public struct Status: Sendable, Equatable {
     self.service = service
     self.bottleneck = bottleneck
     self.model = model
+    self.pictureSide = pictureSide
   }
 }

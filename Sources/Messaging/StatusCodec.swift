@@ -148,6 +148,9 @@ extension Status {
     try Bounds.text(message, "Status.message")
     try Bounds.name(bottleneck, "Status.bottleneck")
     try Bounds.count(stages.count, atMost: MessageLimits.stageRowCount, "Status.stages")
+    if let pictureSide {
+      try Bounds.range(pictureSide, 1...MessageLimits.pictureSide, "Status.pictureSide")
+    }
   }
 
   func wire(in arena: WireArena) throws(MessagingError) -> WireStatus {
@@ -162,6 +165,7 @@ extension Status {
     wire.service = arena.place(try service.wire(in: arena))
     wire.bottleneck = arena.string(bottleneck)
     if let model { wire.model = arena.place(try model.wire(in: arena)) }
+    wire.picture_side = try Bounds.wire32(pictureSide ?? 0, "Status.pictureSide")
     return wire
   }
 
@@ -180,6 +184,7 @@ extension Status {
       bottleneck: try WireReading.string(wire.bottleneck, "Status.bottleneck")
     )
     if let model = wire.model { self.model = try ModelIdentity(model.pointee) }
+    if wire.picture_side > 0 { pictureSide = Int(wire.picture_side) }
     try validate()
   }
 }
