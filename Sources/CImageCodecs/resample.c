@@ -17,7 +17,6 @@
 // width and the target, not on the height. Integer sums have the same bits in any order.
 #include <math.h>
 #include <stdlib.h>
-
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -32,15 +31,8 @@ enum { FRACTION_BITS = 22, HALF = 1 << (FRACTION_BITS - 1) };
 // A weight is split for multiplying as two signed 16-bit numbers, high * 2^11 + low, because SSE2
 // and NEON multiply and add those eight at a time, but 32-bit numbers slowly or not at all.
 enum { LOW_BITS = 11, LOW_MASK = (1 << LOW_BITS) - 1 };
-// Weights of a column are read in blocks: what is beyond its window weighs nothing.
-enum { BLOCK = 16 };
-
-// The same C for a CPU with AVX2 and for any other; integers, so both have the same bits.
-#if defined(__x86_64__)
-#define WIDE __attribute__((target_clones("avx2", "default")))
-#else
-#define WIDE
-#endif
+// 16-bit numbers that are multiplied at once, where the CPU has AVX2.
+enum { VECTOR = 16 };
 
 // Which source positions make up one target position, and with which weights.
 struct window {
@@ -86,8 +78,7 @@ static struct window make_window(uint32_t source_size, uint32_t target_size, uin
   return (struct window){first, end - first};
 }
 
-// The windows of all columns, with split weights; row `x` of each table has `stride` entries, whole
-// blocks of them.
+// The windows of all columns, with split weights; row `x` of each table has `stride` entries.
 struct columns {
   uint32_t count, stride;
   struct window *windows;
@@ -101,7 +92,8 @@ static void free_columns(struct columns *columns) {
 }
 
 static bool make_columns(struct columns *columns, uint32_t source_size, uint32_t target_size) {
-  const uint32_t stride = (weights_max(source_size, target_size) + BLOCK - 1) / BLOCK * BLOCK;
+  // Whole vectors, with weights of 0 behind a window's own.
+  const uint32_t stride = (weights_max(source_size, target_size) + VECTOR - 1) / VECTOR * VECTOR;
   *columns = (struct columns){.count = target_size, .stride = stride};
   columns->windows = calloc(target_size, sizeof *columns->windows);
   columns->high = calloc((size_t)target_size * stride, sizeof *columns->high);
@@ -130,110 +122,123 @@ static inline uint8_t round_and_clip(int32_t sum) {
   return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
-// Entries of one plane: a window's last block may reach beyond the row.
-static size_t plane_stride(uint32_t width) { return (size_t)width + BLOCK; }
+// Sum of pixels times weights; unsigned, because `low` alone may wrap where the whole does not.
+static inline uint32_t weighted_sum(const int16_t *restrict pixels, const int16_t *restrict high,
+                                    const int16_t *restrict low, uint32_t count) {
+  uint32_t high_sum = 0, low_sum = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    high_sum += (uint32_t)((int32_t)pixels[i] * high[i]);
+    low_sum += (uint32_t)((int32_t)pixels[i] * low[i]);
+  }
+  return (high_sum << LOW_BITS) + low_sum;
+}
 
-// The channels of a row apart, with room for the sums of products of 16-bit numbers.
-WIDE static void split_planes(const uint8_t *restrict row, uint32_t width,
-                              int16_t *restrict planes) {
-  const size_t plane = (size_t)width + BLOCK;
+// One row, [width, 3] to [columns.count, 3]. `planes` has room for [3, pitch].
+static void resample_row_portable(const struct columns *columns, const uint8_t *row,
+                                  uint32_t width, size_t pitch, int16_t *planes, uint8_t *out) {
   for (uint32_t x = 0; x < width; x++) {
     planes[x] = row[3 * (size_t)x];
-    planes[plane + x] = row[3 * (size_t)x + 1];
-    planes[2 * plane + x] = row[3 * (size_t)x + 2];
+    planes[pitch + x] = row[3 * (size_t)x + 1];
+    planes[2 * pitch + x] = row[3 * (size_t)x + 2];
   }
-}
-
-// One target pixel: the sum of `pixels` times weights, `count` of them in whole blocks, in each of
-// three planes. Unsigned, because `low` alone may wrap where the whole does not.
-static inline void weighted_sums(const int16_t *pixels, size_t plane, const int16_t *high,
-                                 const int16_t *low, uint32_t count, uint32_t sums[3]) {
-  for (uint32_t channel = 0; channel < 3; channel++) {
-    uint32_t high_sum = 0, low_sum = 0;
-    for (uint32_t i = 0; i < count; i++) {
-      high_sum += (uint32_t)((int32_t)pixels[channel * plane + i] * high[i]);
-      low_sum += (uint32_t)((int32_t)pixels[channel * plane + i] * low[i]);
-    }
-    sums[channel] = (high_sum << LOW_BITS) + low_sum;
-  }
-}
-
-static void resample_planes(const struct columns *columns, const int16_t *planes, size_t plane,
-                            uint8_t *out) {
   for (uint32_t x = 0; x < columns->count; x++) {
     const struct window window = columns->windows[x];
     const size_t offset = (size_t)x * columns->stride;
-    uint32_t sums[3];
-    weighted_sums(planes + window.first, plane, columns->high + offset, columns->low + offset,
-                  window.count, sums);
-    for (uint32_t c = 0; c < 3; c++) {
-      out[3 * (size_t)x + c] = round_and_clip((int32_t)(HALF + sums[c]));
+    for (uint32_t channel = 0; channel < 3; channel++) {
+      const uint32_t sum =
+          weighted_sum(planes + channel * pitch + window.first, columns->high + offset,
+                       columns->low + offset, window.count);
+      out[3 * (size_t)x + channel] = round_and_clip((int32_t)(HALF + sum));
     }
   }
 }
 
 #if defined(__x86_64__)
-// The same with AVX2: each weight is read once for three channels, and the lanes are added up once.
-__attribute__((target("avx2"))) static void resample_planes_avx2(const struct columns *columns,
-                                                                 const int16_t *planes,
-                                                                 size_t plane, uint8_t *out) {
+#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
+
+// 16 pixels of three bytes, as three times 16 numbers of 16 bits.
+static inline void split_pixels(const uint8_t *row, size_t pitch, int16_t *planes) {
+  // Where the bytes of each channel are in each third of the 48; -1 is none.
+  static const int8_t places[3][3][16] = {
+      {{0, 3, 6, 9, 12, 15, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1},
+       {-1, -1, -1, -1, -1, -1, 2, 5, 8, 11, 14, -1, -1, -1, -1, -1},
+       {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 1, 4, 7, 10, 13}},
+      {{1, 4, 7, 10, 13, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1},
+       {-1, -1, -1, -1, -1, 0, 3, 6, 9, 12, 15, -1, -1, -1, -1, -1},
+       {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 2, 5, 8, 11, 14}},
+      {{2, 5, 8, 11, 14, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1},
+       {-1, -1, -1, -1, -1, 1, 4, 7, 10, 13, -1, -1, -1, -1, -1, -1},
+       {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 3, 6, 9, 12, 15}}};
+  for (uint32_t channel = 0; channel < 3; channel++) {
+    __m128i bytes = _mm_setzero_si128();
+    for (uint32_t third = 0; third < 3; third++) {
+      const __m128i part = _mm_loadu_si128((const __m128i *)(row + 16 * third));
+      const __m128i place = _mm_loadu_si128((const __m128i *)places[channel][third]);
+      bytes = _mm_or_si128(bytes, _mm_shuffle_epi8(part, place));
+    }
+    _mm256_storeu_si256((__m256i *)(planes + channel * pitch), _mm256_cvtepu8_epi16(bytes));
+  }
+}
+
+// The same sum as weighted_sum: whole numbers have it in any order. Reads up to a vector too far.
+static inline uint32_t weighted_sum_avx2(const int16_t *pixels, const int16_t *high,
+                                         const int16_t *low, uint32_t count) {
+  __m256i high_sum = _mm256_setzero_si256(), low_sum = _mm256_setzero_si256();
+  for (uint32_t i = 0; i < count; i += VECTOR) {
+    const __m256i pixel = _mm256_loadu_si256((const __m256i *)(pixels + i));
+    const __m256i a = _mm256_loadu_si256((const __m256i *)(high + i));
+    const __m256i b = _mm256_loadu_si256((const __m256i *)(low + i));
+    high_sum = _mm256_add_epi32(high_sum, _mm256_madd_epi16(pixel, a));
+    low_sum = _mm256_add_epi32(low_sum, _mm256_madd_epi16(pixel, b));
+  }
+  const __m256i sum = _mm256_add_epi32(_mm256_slli_epi32(high_sum, LOW_BITS), low_sum);
+  __m128i half =
+      _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+  half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
+  half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1));
+  return (uint32_t)_mm_cvtsi128_si32(half);
+}
+
+// The same as resample_row_portable, bit for bit.
+static void resample_row_avx2(const struct columns *columns, const uint8_t *row, uint32_t width,
+                              size_t pitch, int16_t *planes, uint8_t *out) {
+  const uint32_t whole = width / VECTOR * VECTOR;
+  for (uint32_t x = 0; x < whole; x += VECTOR) {
+    split_pixels(row + 3 * (size_t)x, pitch, planes + x);
+  }
+  for (uint32_t x = whole; x < width; x++) {
+    for (uint32_t channel = 0; channel < 3; channel++) {
+      planes[channel * pitch + x] = row[3 * (size_t)x + channel];
+    }
+  }
   for (uint32_t x = 0; x < columns->count; x++) {
     const struct window window = columns->windows[x];
-    const int16_t *high = columns->high + (size_t)x * columns->stride;
-    const int16_t *low = columns->low + (size_t)x * columns->stride;
-    const int16_t *pixels = planes + window.first;
-    __m256i highs[3], lows[3];
-    for (int c = 0; c < 3; c++) highs[c] = lows[c] = _mm256_setzero_si256();
-    for (uint32_t i = 0; i < window.count; i += BLOCK) {
-      const __m256i h = _mm256_loadu_si256((const __m256i *)(high + i));
-      const __m256i l = _mm256_loadu_si256((const __m256i *)(low + i));
-      for (int c = 0; c < 3; c++) {
-        const __m256i p = _mm256_loadu_si256((const __m256i *)(pixels + c * plane + i));
-        highs[c] = _mm256_add_epi32(highs[c], _mm256_madd_epi16(p, h));
-        lows[c] = _mm256_add_epi32(lows[c], _mm256_madd_epi16(p, l));
-      }
+    const size_t offset = (size_t)x * columns->stride;
+    for (uint32_t channel = 0; channel < 3; channel++) {
+      const uint32_t sum =
+          weighted_sum_avx2(planes + channel * pitch + window.first, columns->high + offset,
+                            columns->low + offset, window.count);
+      out[3 * (size_t)x + channel] = round_and_clip((int32_t)(HALF + sum));
     }
-    __m256i sums[3];
-    for (int c = 0; c < 3; c++) {
-      sums[c] = _mm256_add_epi32(_mm256_slli_epi32(highs[c], LOW_BITS), lows[c]);
-    }
-    const __m256i zero = _mm256_setzero_si256();
-    const __m256i pairs = _mm256_hadd_epi32(_mm256_hadd_epi32(sums[0], sums[1]),
-                                            _mm256_hadd_epi32(sums[2], zero));
-    const __m128i all = _mm_add_epi32(_mm256_castsi256_si128(pairs),
-                                      _mm256_extracti128_si256(pairs, 1));
-    int32_t values[4];
-    _mm_storeu_si128((__m128i *)values, _mm_add_epi32(all, _mm_set1_epi32(HALF)));
-    for (uint32_t c = 0; c < 3; c++) out[3 * (size_t)x + c] = round_and_clip(values[c]);
   }
 }
-#endif
 
-// One row, [width, 3] to [columns.count, 3]. `planes` has room for [3, plane_stride], zeros at first.
-static void resample_row(const struct columns *columns, const uint8_t *row, uint32_t width,
-                         int16_t *planes, bool is_wide, uint8_t *out) {
-  split_planes(row, width, planes);
-#if defined(__x86_64__)
-  if (is_wide) {
-    resample_planes_avx2(columns, planes, plane_stride(width), out);
-    return;
-  }
+#pragma clang attribute pop
 #endif
-  resample_planes(columns, planes, plane_stride(width), out);
-}
 
 // Everything one resampling needs. `middle` is the width between the passes.
 struct resampler {
   uint32_t width, height, target_width, target_height, middle;
   struct columns columns;  // unused where the widths are equal
-  int16_t *planes;         // [3, plane_stride(width)]
+  size_t pitch;            // of a plane: the width, and room for a vector that begins at its end
+  int16_t *planes;         // [3, pitch]
+  bool has_avx2;
   uint8_t *row;            // [middle, 3]: a row after the first of two passes
   struct window *windows;  // [target_height]; unused, as what follows, where the heights are equal
   int32_t *weights;        // [target_height, stride]
   double *scratch;         // [stride]
   int32_t *sums;           // [open_count, 3 * middle]; target row t has slot t % open_count
   uint32_t stride, open_count;
-  bool is_wide;  // the CPU has AVX2
 };
 
 // How many windows are open at once at most: begun, and not ended.
@@ -276,7 +281,9 @@ static bool is_vertical_first(const struct resampler *r) {
 static bool make_resampler(struct resampler *r) {
   r->middle = is_vertical_first(r) ? r->width : r->target_width;
   if (r->width != r->target_width) {
-    r->planes = calloc(3 * plane_stride(r->width), sizeof *r->planes);
+    r->pitch = (size_t)r->width + VECTOR;
+    // Zeros behind each row, which meet weights of 0.
+    r->planes = calloc(3 * r->pitch, sizeof *r->planes);
     r->row = malloc(3 * (size_t)r->middle);
     if (r->planes == NULL || r->row == NULL ||
         !make_columns(&r->columns, r->width, r->target_width)) {
@@ -296,9 +303,19 @@ static void free_resampler(struct resampler *r) {
   free(r->sums);
 }
 
-WIDE static void add_row(int32_t *restrict sums, const uint8_t *restrict row, int32_t weight,
+static void add_row(int32_t *restrict sums, const uint8_t *restrict row, int32_t weight,
                     size_t count) {
   for (size_t i = 0; i < count; i++) sums[i] += row[i] * weight;
+}
+
+static void resample_row(const struct resampler *r, const uint8_t *row, uint8_t *out) {
+#if defined(__x86_64__)
+  if (r->has_avx2) {
+    resample_row_avx2(&r->columns, row, r->width, r->pitch, r->planes, out);
+    return;
+  }
+#endif
+  resample_row_portable(&r->columns, row, r->width, r->pitch, r->planes, out);
 }
 
 // Target row `t` has all its source rows: round it, and do the other pass if that is still due.
@@ -309,7 +326,7 @@ static void finish_row(const struct resampler *r, uint32_t t, int32_t *sums, uin
   const size_t count = 3 * (size_t)r->middle;
   for (size_t i = 0; i < count; i++) out[i] = round_and_clip(HALF + sums[i]);
   memset(sums, 0, count * sizeof *sums);  // for the next row in this slot
-  if (!is_last_pass) resample_row(&r->columns, out, r->width, r->planes, r->is_wide, target_row);
+  if (!is_last_pass) resample_row(r, out, target_row);
 }
 
 // Gives source row `y` to every target row that it takes part in, and finishes those for which it
@@ -338,39 +355,30 @@ static void run(const struct resampler *r, const uint8_t *source, uint8_t *targe
     if (is_horizontal_first) {
       const bool is_last_pass = r->height == r->target_height;
       uint8_t *out = is_last_pass ? target + 3 * (size_t)r->target_width * y : r->row;
-      resample_row(&r->columns, row, r->width, r->planes, r->is_wide, out);
+      resample_row(r, row, out);
       row = out;
     }
     if (r->height != r->target_height) done = spread_row(r, row, y, done, target);
   }
 }
 
-static int32_t resample(const uint8_t *source, uint32_t width, uint32_t height, uint8_t *target,
-                        uint32_t target_width, uint32_t target_height, bool is_wide) {
+int32_t image_resample_bicubic(const uint8_t *source, uint32_t width, uint32_t height,
+                               uint8_t *target, uint32_t target_width, uint32_t target_height) {
+  return image_resample_bicubic_on(image_has_avx2(), source, width, height, target, target_width,
+                                   target_height);
+}
+
+int32_t image_resample_bicubic_on(bool has_avx2, const uint8_t *source, uint32_t width,
+                                  uint32_t height, uint8_t *target, uint32_t target_width,
+                                  uint32_t target_height) {
   if (width == target_width && height == target_height) {
     memcpy(target, source, 3 * (size_t)width * height);
     return IMAGE_OK;
   }
   struct resampler resampler = {.width = width, .height = height, .target_width = target_width,
-                                .target_height = target_height, .is_wide = is_wide};
+                                .target_height = target_height, .has_avx2 = has_avx2};
   const bool has_memory = make_resampler(&resampler);
   if (has_memory) run(&resampler, source, target);
   free_resampler(&resampler);
   return has_memory ? IMAGE_OK : IMAGE_OUT_OF_MEMORY;
-}
-
-int32_t image_resample_bicubic(const uint8_t *source, uint32_t width, uint32_t height,
-                               uint8_t *target, uint32_t target_width, uint32_t target_height) {
-#if defined(__x86_64__)
-  const bool is_wide = __builtin_cpu_supports("avx2");
-#else
-  const bool is_wide = false;
-#endif
-  return resample(source, width, height, target, target_width, target_height, is_wide);
-}
-
-int32_t image_resample_bicubic_portable(const uint8_t *source, uint32_t width, uint32_t height,
-                                        uint8_t *target, uint32_t target_width,
-                                        uint32_t target_height) {
-  return resample(source, width, height, target, target_width, target_height, false);
 }

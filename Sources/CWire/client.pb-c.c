@@ -1183,7 +1183,7 @@ const ProtobufCMessageDescriptor palisade__wire__handling__descriptor =
   (ProtobufCMessageInit) palisade__wire__handling__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__submit__field_descriptors[6] =
+static const ProtobufCFieldDescriptor palisade__wire__submit__field_descriptors[7] =
 {
   {
     "tag",
@@ -1257,19 +1257,33 @@ static const ProtobufCFieldDescriptor palisade__wire__submit__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "original_sizes",
+    100,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__Submit, n_original_sizes),
+    offsetof(Palisade__Wire__Submit, original_sizes),
+    &palisade__wire__image_size__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__submit__field_indices_by_name[] = {
   4,   /* field[4] = handling */
   2,   /* field[2] = image_count */
+  6,   /* field[6] = original_sizes */
   1,   /* field[1] = prompt */
   3,   /* field[3] = sampling */
   5,   /* field[5] = stop_texts */
   0,   /* field[0] = tag */
 };
-static const ProtobufCIntRange palisade__wire__submit__number_ranges[1 + 1] =
+static const ProtobufCIntRange palisade__wire__submit__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 100, 6 },
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor palisade__wire__submit__descriptor =
 {
@@ -1279,10 +1293,10 @@ const ProtobufCMessageDescriptor palisade__wire__submit__descriptor =
   "Palisade__Wire__Submit",
   "palisade.wire",
   sizeof(Palisade__Wire__Submit),
-  6,
+  7,
   palisade__wire__submit__field_descriptors,
   palisade__wire__submit__field_indices_by_name,
-  1,  palisade__wire__submit__number_ranges,
+  2,  palisade__wire__submit__number_ranges,
   (ProtobufCMessageInit) palisade__wire__submit__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -2528,7 +2542,7 @@ const ProtobufCMessageDescriptor palisade__wire__node_status__descriptor =
   (ProtobufCMessageInit) palisade__wire__node_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[8] =
+static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[9] =
 {
   {
     "state",
@@ -2626,22 +2640,36 @@ static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "picture_side",
+    100,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Status, picture_side),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__status__field_indices_by_name[] = {
   4,   /* field[4] = bottleneck */
   1,   /* field[1] = message */
   5,   /* field[5] = model */
   6,   /* field[6] = nodes */
+  8,   /* field[8] = picture_side */
   3,   /* field[3] = service */
   2,   /* field[2] = stages */
   0,   /* field[0] = state */
   7,   /* field[7] = wanted_workers */
 };
-static const ProtobufCIntRange palisade__wire__status__number_ranges[2 + 1] =
+static const ProtobufCIntRange palisade__wire__status__number_ranges[3 + 1] =
 {
   { 1, 0 },
   { 70, 6 },
-  { 0, 8 }
+  { 100, 8 },
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor palisade__wire__status__descriptor =
 {
@@ -2651,10 +2679,10 @@ const ProtobufCMessageDescriptor palisade__wire__status__descriptor =
   "Palisade__Wire__Status",
   "palisade.wire",
   sizeof(Palisade__Wire__Status),
-  8,
+  9,
   palisade__wire__status__field_descriptors,
   palisade__wire__status__field_indices_by_name,
-  2,  palisade__wire__status__number_ranges,
+  3,  palisade__wire__status__number_ranges,
   (ProtobufCMessageInit) palisade__wire__status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

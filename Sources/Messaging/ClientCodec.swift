@@ -12,6 +12,17 @@ extension Submit {
     }
     try Bounds.count(stopTexts.count, atMost: MessageLimits.stopTextCount, "Submit.stopTexts")
     for text in stopTexts { try Bounds.text(text, "Submit.stopTexts") }
+    guard originalSizes.isEmpty || originalSizes.count == images.count else {
+      throw .malformed(
+        "Submit.originalSizes", "\(originalSizes.count) sizes for \(images.count) images")
+    }
+    for size in originalSizes {
+      try Bounds.range(size.width, 0...MessageLimits.pictureSide, "Submit.originalSizes")
+      try Bounds.range(size.height, 0...MessageLimits.pictureSide, "Submit.originalSizes")
+      guard (size.width == 0) == (size.height == 0) else {
+        throw .malformed("Submit.originalSizes", "one side of a picture is 0")
+      }
+    }
   }
 
   func wire(in arena: WireArena) throws(MessagingError) -> WireSubmit {
@@ -24,6 +35,9 @@ extension Submit {
     wire.sampling = arena.place(try sampling.wire(in: arena))
     wire.handling = arena.place(try handling.wire(in: arena))
     (wire.n_stop_texts, wire.stop_texts) = arena.list(stopTexts.map(arena.bytes))
+    (wire.n_original_sizes, wire.original_sizes) = try arena.messages(originalSizes) {
+      size throws(MessagingError) in try size.wire()
+    }
     return wire
   }
 
@@ -41,6 +55,10 @@ extension Submit {
     let stops = try WireReading.list(
       wire.stop_texts, wire.n_stop_texts, atMost: MessageLimits.stopTextCount, "Submit.stopTexts")
     for stop in stops { stopTexts.append(try WireReading.text(stop, "Submit.stopTexts")) }
+    originalSizes = try WireReading.messages(
+      wire.original_sizes, wire.n_original_sizes, atMost: MessageLimits.imageCount,
+      "Submit.originalSizes"
+    ) { size throws(MessagingError) in ImageSize(size) }
     try validate()
   }
 }

@@ -38,10 +38,13 @@ public struct Submit: Sendable, Equatable {
   public var handling: Handling
   /// Texts that end the answer, and are no part of it.
   public var stopTexts: [String]
+  /// Extents of pictures that were shrunk to the model's side before they were sent, which boxes and
+  /// masks are given in: none, or one for each image, 0 x 0 for one that is as it was.
+  public var originalSizes: [ImageSize]
   /// Makes a submission.
   public init(
     tag: UInt64, prompt: String, images: [Frame], sampling: Sampling = Sampling(),
-    handling: Handling = Handling(), stopTexts: [String] = []
+    handling: Handling = Handling(), stopTexts: [String] = [], originalSizes: [ImageSize] = []
   ) {
     self.tag = tag
     self.prompt = prompt
@@ -49,6 +52,7 @@ public struct Submit: Sendable, Equatable {
     self.sampling = sampling
     self.handling = handling
     self.stopTexts = stopTexts
+    self.originalSizes = originalSizes
   }
 }
 

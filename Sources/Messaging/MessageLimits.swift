@@ -48,6 +48,8 @@ extension MessageLimits {
   public static let textByteCount = 64 << 10
   /// Images in one submission.
   public static let imageCount = 64
+  /// Pixels along one side of a picture: the most that JPEG can say.
+  public static let pictureSide = 65_535
   /// Boxes in one reply, and parts of it that are none: no more than could be written with the tokens
   /// of a reply.
   public static let boxCount = 4096

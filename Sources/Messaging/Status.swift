@@ -132,6 +132,8 @@ public struct Status: Sendable, Equatable {
   public var nodes: [NodeStatus] = []
   /// How many workers the plan should use; 0 where there are none.
   public var wantedWorkerCount = 0
+  /// The side of the model's pictures in pixels; nil when it isn't known.
+  public var pictureSide: Int?
   /// Makes a status.
   public init(
     state: String,
@@ -139,7 +141,8 @@ public struct Status: Sendable, Equatable {
     stages: [StageStatus] = [],
     service: ServiceStatus = ServiceStatus(),
     bottleneck: String = "",
-    model: ModelIdentity? = nil
+    model: ModelIdentity? = nil,
+    pictureSide: Int? = nil
   ) {
     self.state = state
     self.message = message
@@ -147,5 +150,6 @@ public struct Status: Sendable, Equatable {
     self.service = service
     self.bottleneck = bottleneck
     self.model = model
+    self.pictureSide = pictureSide
   }
 }

@@ -149,6 +149,9 @@ extension Status {
     try Bounds.name(bottleneck, "Status.bottleneck")
     try Bounds.count(stages.count, atMost: MessageLimits.stageRowCount, "Status.stages")
     try Bounds.count(nodes.count, atMost: MessageLimits.nodeCount, "Status.nodes")
+    if let pictureSide {
+      try Bounds.range(pictureSide, 1...MessageLimits.pictureSide, "Status.pictureSide")
+    }
   }
 
   func wire(in arena: WireArena) throws(MessagingError) -> WireStatus {
@@ -167,6 +170,7 @@ extension Status {
       node throws(MessagingError) in try node.wire(in: arena)
     }
     wire.wanted_workers = try Bounds.wire32(wantedWorkerCount, "Status.wantedWorkers")
+    wire.picture_side = try Bounds.wire32(pictureSide ?? 0, "Status.pictureSide")
     return wire
   }
 
@@ -188,6 +192,7 @@ extension Status {
     nodes = try WireReading.messages(
       wire.nodes, wire.n_nodes, atMost: MessageLimits.nodeCount, "Status.nodes", NodeStatus.init)
     wantedWorkerCount = Int(wire.wanted_workers)
+    if wire.picture_side > 0 { pictureSide = Int(wire.picture_side) }
     try validate()
   }
 }

@@ -80,6 +80,7 @@ public final class Coordinator: Engine {
     let limits = configuration.limits
     let submissions = try SubmissionQueue(capacity: limits.mailbox)
     submissions.telemetry.serves(configuration.model)
+    submissions.telemetry.takes(pictureSide: config.vision.imageSide)
     let replies = try Mailbox<(PeerIdentity, ServerMessage)>(capacity: 2 * limits.mailbox)
     let (clients, clientSink) = AsyncStream<ClientEvent>.makeStream(
       bufferingPolicy: .bufferingOldest(limits.requestsWaiting))

@@ -26,7 +26,8 @@ import Testing
   @Test(arguments: ResizingCase.all) func thePortableTwinEqualsIt(_ golden: ResizingCase) throws {
     let picture = try source(golden)
     var target = [UInt8](repeating: 0, count: 3 * golden.to[0] * golden.to[1])
-    let status = image_resample_bicubic_portable(
+    let status = image_resample_bicubic_on(
+      false,
       picture.rgb, UInt32(picture.width), UInt32(picture.height), &target, UInt32(golden.to[0]),
       UInt32(golden.to[1]))
     #expect(status == 0)

@@ -86,7 +86,8 @@ extension Seeded {
       stages: list(0...4) { $0.stageStatus() },
       service: service,
       bottleneck: name(),
-      model: flag() ? model() : nil
+      model: flag() ? model() : nil,
+      pictureSide: flag() ? int(1...9999) : nil
     )
     status.nodes = list(0...4) { seeded in
       NodeStatus(

@@ -244,24 +244,32 @@ extension Seeded {
     case 3: .order(.drain(node: "n" + name()))
     case 4: .order(.scale(workerCount: int(1...MessageLimits.nodeCount)))
     default:
-      .submit(
-        Submit(
-          tag: u64(),
-          prompt: text(),
-          images: list(0...4) { seeded in
-            Frame(bytes: seeded.list(1...300) { UInt8($0.next() & 0xff) })
-          },
-          sampling: sampling(),
-          handling: Handling(
-            priority: Handling.Priority.allCases.randomElement(using: &self) ?? .batch,
-            job: text(),
-            deadline: flag() ? .milliseconds(int(1...1_000_000)) : nil,
-            model: flag() ? model() : nil
-          ),
-          stopTexts: list(0...4) { $0.text() }
-        )
-      )
+      .submit(submit())
     }
+  }
+
+  mutating func submit() -> Submit {
+    let images = list(0...4) { seeded in
+      Frame(bytes: seeded.list(1...300) { UInt8($0.next() & 0xff) })
+    }
+    let sizes = images.map { _ in
+      flag()
+        ? ImageSize(width: int(1...9999), height: int(1...65_535)) : ImageSize(width: 0, height: 0)
+    }
+    return Submit(
+      tag: u64(),
+      prompt: text(),
+      images: images,
+      sampling: sampling(),
+      handling: Handling(
+        priority: Handling.Priority.allCases.randomElement(using: &self) ?? .batch,
+        job: text(),
+        deadline: flag() ? .milliseconds(int(1...1_000_000)) : nil,
+        model: flag() ? model() : nil
+      ),
+      stopTexts: list(0...4) { $0.text() },
+      originalSizes: flag() ? sizes : []
+    )
   }
 
   mutating func reply() -> Reply {

@@ -111,10 +111,16 @@ struct  Palisade__Wire__Submit
   Palisade__Wire__Handling *handling;
   size_t n_stop_texts;
   ProtobufCBinaryData *stop_texts;
+  /*
+   * Of pictures that were shrunk to the model's side beforehand: none, or one for each image, 0 x 0 for one as it was.
+   * Boxes and masks are in these extents.
+   */
+  size_t n_original_sizes;
+  Palisade__Wire__ImageSize **original_sizes;
 };
 #define PALISADE__WIRE__SUBMIT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__submit__descriptor) \
-    , 0, {0,NULL}, 0, NULL, NULL, 0,NULL }
+    , 0, {0,NULL}, 0, NULL, NULL, 0,NULL, 0,NULL }
 
 
 struct  Palisade__Wire__ImageSize
@@ -368,10 +374,14 @@ struct  Palisade__Wire__Status
    * How many workers the plan should use.
    */
   uint32_t wanted_workers;
+  /*
+   * Of the model's pictures, in pixels; 0 when it isn't known.
+   */
+  uint32_t picture_side;
 };
 #define PALISADE__WIRE__STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__status__descriptor) \
-    , (char *)protobuf_c_empty_string, {0,NULL}, 0,NULL, NULL, (char *)protobuf_c_empty_string, NULL, 0,NULL, 0 }
+    , (char *)protobuf_c_empty_string, {0,NULL}, 0,NULL, NULL, (char *)protobuf_c_empty_string, NULL, 0,NULL, 0, 0 }
 
 
 struct  Palisade__Wire__TraceTrack
