@@ -152,7 +152,8 @@ extension ClusterState {
           epoch: epoch, modelDirectory: setup.modelDirectory, precision: setup.precision,
           stage: stage, stages: assignments, resultsEndpoint: setup.resultsEndpoint,
           maximumMicroBatches: limits.messagesInFlight(stageCount: plan.stages.count),
-          fingerprint: setup.fingerprint, keptEpoch: keepsCaches ? worker.assignedEpoch : 0)
+          fingerprint: setup.fingerprint, keptEpoch: keepsCaches ? worker.assignedEpoch : 0,
+          encoding: setup.encoding, modelEndpoint: setup.modelEndpoint)
         if worker.loaded?.blocks != place.blocks { worker.pace = WorkerPace() }
         worker.stage = stage
         worker.assignedEpoch = epoch
@@ -205,6 +206,16 @@ extension ClusterState {
         rows.append(row)
       }
     }
-    return Status(state: phase.rawValue, message: message, stages: rows)
+    return Status(state: phase.rawValue, message: message + fetching, stages: rows)
+  }
+
+  /// How far workers are that fetch their weights, while they load.
+  private var fetching: String {
+    guard phase == .loading else { return "" }
+    let parts = workers.values.filter { $0.stage != nil && $0.fetch.all > 0 }
+      .sorted { $0.index < $1.index }.map { worker in
+        "\(worker.name) \(Int(100 * Double(worker.fetch.done) / Double(worker.fetch.all))) %"
+      }
+    return parts.isEmpty ? "" : "; fetching: \(parts.joined(separator: ", "))"
   }
 }

@@ -19,6 +19,15 @@ struct ClusterWorker {
   var assignedEpoch: UInt64 = 0
   var pace = WorkerPace()
   var microBatches: UInt64 = 0
+  /// Weights that it fetches: those that are there, and all; and when the former last grew.
+  var fetch: (done: Int, all: Int) = (0, 0)
+  var fetchMoved = 0
+
+  /// Takes note of what a heartbeat says of that.
+  mutating func takeFetch(_ gauges: Gauges, now: Int) {
+    if gauges.fetchedBytes > fetch.done { fetchMoved = now }
+    fetch = (gauges.fetchedBytes, gauges.fetchBytes)
+  }
 
   var name: String { register.name }
 }
