@@ -19,6 +19,9 @@ public struct MessageLimits: Sendable, Equatable {
     maximumFrameCount: 2 + MessageLimits.imageCount,
     maximumByteCount: 512 << 20
   )
+
+  /// Fits every message about a model's tensors: a manifest's header of 2 MiB and 16 MiB of hashes.
+  public static let model = MessageLimits(maximumFrameCount: 4, maximumByteCount: 20 << 20)
 }
 
 /// The bounds of single fields. The same bounds hold when encoding and when decoding.
@@ -82,6 +85,20 @@ extension MessageLimits {
   public static let keyFileByteCount = 1 << 20
   /// Addresses remembered of peers that were turned away.
   public static let addressCount = 1024
+  /// Tensors in one manifest: the 3B has 603 in all, and 1024 layers of each tower 25,000.
+  public static let sharedTensorCount = 32_768
+  /// Dimensions of such a tensor, as in a file.
+  public static let sharedRank = 8
+  /// Chunks in one manifest: 512 GiB of weights, so 16 MiB of hashes.
+  public static let sharedChunkCount = 512 << 10
+  /// Bytes of one chunk.
+  public static let chunkByteCount = 1 << 20
+  /// Bytes of a hash.
+  public static let hashByteCount = 32
+  /// Bytes of `config.json` or `generation_config.json`: published ones have 2 KB.
+  public static let configurationByteCount = 256 << 10
+  /// What a file's header says besides.
+  public static let modelNoteCount = 16
   /// Token ids that end a generation, and lists of tokens as short.
   public static let stopTokenCount = 256
 }

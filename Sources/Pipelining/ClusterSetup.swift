@@ -16,6 +16,10 @@ public struct ClusterSetup: Sendable {
   /// Plans are counted from here. Each coordinator's life begins at another number, so that what an
   /// earlier one left on its way is not taken for this one's.
   public var firstEpoch: UInt64
+  /// How rows travel from stage to stage.
+  public var encoding = TensorEncoding.exact
+  /// Where workers without files of the model get its tensors; empty where nobody gives them.
+  public var modelEndpoint = ""
 
   /// A setup.
   public init(
@@ -49,6 +53,8 @@ public enum CoordinatorReport: Sendable, Equatable {
   case ordered(ClusterOrder, by: String)
   /// What the gatekeeper of its endpoints did.
   case gate(GateReport)
+  /// A worker without files of the model was told what these blocks are made of.
+  case shared(blocks: Range<Int>, byteCount: Int)
   /// A plan was made.
   case assigned(epoch: UInt64, stages: [String])
   /// A token has gone through all stages.

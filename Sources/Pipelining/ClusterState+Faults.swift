@@ -41,7 +41,11 @@ extension ClusterState {
     case .gathering: return []
     case .loading:
       let late = orders.keys.sorted().filter { workers[$0]?.isReady == false }
-      if now - phaseStart > limits.loadMilliseconds, let worst = late.first {
+      // Weights that still come are a sign of life, however slow the way is.
+      let worst = late.first {
+        now - max(phaseStart, workers[$0]?.fetchMoved ?? 0) > limits.loadMilliseconds
+      }
+      if let worst {
         let how = "its stage has not loaded in \(limits.loadMilliseconds / 1000) s"
         return lose(worst, .slow(how), now: now)
       }

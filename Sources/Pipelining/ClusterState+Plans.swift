@@ -157,7 +157,8 @@ extension ClusterState {
           epoch: epoch, modelDirectory: setup.modelDirectory, precision: setup.precision,
           stage: stage, stages: assignments, resultsEndpoint: setup.resultsEndpoint,
           maximumMicroBatches: limits.messagesInFlight(stageCount: plan.stages.count),
-          fingerprint: setup.fingerprint, keptEpoch: keepsCaches ? worker.assignedEpoch : 0)
+          fingerprint: setup.fingerprint, keptEpoch: keepsCaches ? worker.assignedEpoch : 0,
+          encoding: setup.encoding, modelEndpoint: setup.modelEndpoint)
         if worker.loaded?.blocks != place.blocks { worker.pace = WorkerPace() }
         worker.stage = stage
         worker.assignedEpoch = epoch
@@ -210,9 +211,19 @@ extension ClusterState {
         rows.append(row)
       }
     }
-    var status = Status(state: phase.rawValue, message: message, stages: rows)
+    var status = Status(state: phase.rawValue, message: message + fetching, stages: rows)
     status.nodes = nodes
     status.wantedWorkerCount = setup.template.workerCount
     return status
+  }
+
+  /// How far workers are that fetch their weights, while they load.
+  private var fetching: String {
+    guard phase == .loading else { return "" }
+    let parts = workers.values.filter { $0.stage != nil && $0.fetch.all > 0 }
+      .sorted { $0.index < $1.index }.map { worker in
+        "\(worker.name) \(Int(100 * Double(worker.fetch.done) / Double(worker.fetch.all))) %"
+      }
+    return parts.isEmpty ? "" : "; fetching: \(parts.joined(separator: ", "))"
   }
 }

@@ -163,6 +163,7 @@ public struct ClusterState {
       // It didn't hear it.
       return [.send(.shutdown(reason: Self.leaveText), peer)]
     case .heartbeat(let heartbeat):
+      workers[index]?.takeFetch(heartbeat.gauges, now: now)
       let reply = HeartbeatReply(epoch: epoch, echoNanoseconds: heartbeat.sentNanoseconds)
       return [.send(.heartbeatReply(reply), peer)] + judge(heartbeat, of: index, now: now)
     case .ready(let ready) where ready.epoch == epoch && phase == .loading:

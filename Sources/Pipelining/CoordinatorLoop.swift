@@ -14,6 +14,7 @@ final class CoordinatorLoop {
   private var memory: ClientMemory
   private let router: Socket
   private let results: Socket
+  private let model: ModelDoor
   private var state: CoordinatorState
   private var way: FirstStages?
   private let limits: Limits
@@ -52,10 +53,15 @@ final class CoordinatorLoop {
     endpoint = try router.lastEndpoint()
     results = try Socket(.pull, in: context, options: links.listening(at: .results, options))
     try results.bind(Endpoints.beside(endpoint, suffix: "results"))
-    let setup = ClusterSetup(
+    var setup = ClusterSetup(
       template: configuration.template, modelDirectory: configuration.modelDirectory,
       precision: configuration.precision.rawValue, resultsEndpoint: try results.lastEndpoint(),
       fingerprint: config.fingerprint, firstEpoch: Self.firstEpoch)
+    setup.encoding = configuration.encoding
+    model = try ModelDoor(
+      configuration, config: config, endpoint: Endpoints.beside(endpoint, suffix: "model"),
+      report: { reports.yield($0) })
+    setup.modelEndpoint = model.endpoint
     state = CoordinatorState(setup: setup, config: config, limits: limits)
     reports.yield(.listening(endpoint: endpoint))
   }

@@ -56,7 +56,7 @@ public final class Worker {
   public struct StopHandle: Sendable {
     fileprivate let control: WorkerControl
     /// Ends the worker after the micro-batch it computes.
-    public func stop() { _ = control.inbox.post(.stop) }
+    public func stop() { control.leave(.stop) }
   }
 
   /// Ends `run` from another thread, a signal handler's for instance.
@@ -94,7 +94,8 @@ public final class Worker {
   private func takeOrders() throws(Failure) -> Bool {
     control.isInterrupted.store(false, ordering: .releasing)
     for gateReport in gateReports.takeAll() { report(.gate(gateReport)) }
-    for event in control.inbox.takeAll() {
+    let events = control.takeEvents()
+    for (index, event) in events.enumerated() {
       switch event {
       case .stop: return false
       case .lost(let failure): throw failure
@@ -108,7 +109,12 @@ public final class Worker {
         if number != welcome.worker { pause() }
         number = welcome.worker
         report(.welcomed(worker: welcome.worker))
-      case .order(.assign(let assign)): try load(assign)
+      case .order(.assign(let assign)):
+        // Loading may take minutes: not for an order that another has followed.
+        let isLast = !events[(index + 1)...].contains {
+          if case .order(.assign) = $0 { true } else { false }
+        }
+        if isLast { try load(assign) }
       case .order(.reset(let epoch)) where stage?.assign.epoch == epoch:
         pause()
         report(.reset)
@@ -128,12 +134,20 @@ public final class Worker {
     let wanted = LoadedStage(
       blocks: assign.stages[assign.stage].blocks, precision: assign.precision,
       fingerprint: assign.fingerprint)
-    if stage?.loaded != wanted { stage = nil }
+    if stage?.loaded != wanted {
+      stage = nil
+      control.loaded.withLock { $0 = nil }
+    }
     let isKept = stage != nil
     let start = Clock.milliseconds
+    control.loadingEpoch.store(assign.epoch, ordering: .releasing)
+    defer { control.loadingEpoch.store(0, ordering: .releasing) }
     do {
       let loaded = try AssignedStage(
-        assign, previous: stage, configuration: configuration, in: context)
+        assign, previous: stage, configuration: configuration, in: context
+      ) {
+        try StageModel(assign, configuration: configuration, in: context, fetchHooks)
+      }
       let blocks = assign.stages[assign.stage].blocks
       let milliseconds = Clock.milliseconds - start
       stage = loaded
@@ -148,11 +162,23 @@ public final class Worker {
         .ready(
           stage: assign.stage, blocks: blocks, weightBytes: loaded.weightByteCount,
           milliseconds: milliseconds, areWeightsKept: isKept))
+    } catch is FetchInterrupted {
+      // Something else was ordered; what has come stays in the cache.
     } catch {
       let failure = (error as? Failure) ?? Failure(code: "load_failed", message: "\(error)")
       control.send(.workerFailure(WorkerFailure(epoch: assign.epoch, failure: failure)))
       throw failure
     }
+  }
+
+  private var fetchHooks: ModelFetch.Hooks {
+    ModelFetch.Hooks(
+      isInterrupted: { [control] in control.hasNews },
+      progress: { [control] done, all in
+        control.activity.withLock { activity in
+          (activity.gauges.fetchedBytes, activity.gauges.fetchBytes) = (done, all)
+        }
+      }, report: report)
   }
 
   private func sayReady(_ stage: AssignedStage, milliseconds: Int) {

@@ -13,6 +13,14 @@ final class WorkerControl: Sendable {
     case away(milliseconds: Int)
     case back
     case stop
+
+    /// Whether it may end what the main thread does.
+    var isNews: Bool {
+      switch self {
+      case .order(.welcome), .order(.cancel): false
+      default: true
+      }
+    }
   }
   /// What the stage is doing, for heartbeats.
   struct Activity {
@@ -35,6 +43,11 @@ final class WorkerControl: Sendable {
   let loaded = Mutex<LoadedStage?>(nil)
   /// Whether an order came that ends what the main thread does: sending to somebody who takes nothing.
   let isInterrupted = Atomic(false)
+  /// The plan whose weights the main thread loads now; 0 for none. Its order, said again, is no news.
+  let loadingEpoch = Atomic<UInt64>(0)
+  /// Events with news that were left for the main thread, and those that it took.
+  private let posted = Atomic(0)
+  private let taken = Atomic(0)
   private let registration: Register
   private let configuration: WorkerConfiguration
   private let gate: Gatekeeper
@@ -70,12 +83,29 @@ final class WorkerControl: Sendable {
   /// A full inbox means a main thread that has not looked for a thousand orders: it is stuck, and
   /// the coordinator finds that out by its micro-batches.
   private func post(_ event: Event) {
-    switch event {
-    case .order(.welcome), .order(.cancel): break
-    default: isInterrupted.store(true, ordering: .releasing)
+    if case .order(.assign(let assign)) = event,
+      assign.epoch == loadingEpoch.load(ordering: .acquiring)
+    {
+      return
     }
-    _ = inbox.post(event)
+    if event.isNews { isInterrupted.store(true, ordering: .releasing) }
+    leave(event)
   }
+
+  /// Leaves an event for the main thread, whatever that does.
+  func leave(_ event: Event) {
+    if inbox.post(event), event.isNews { posted.add(1, ordering: .releasing) }
+  }
+
+  /// What has come for the main thread.
+  func takeEvents() -> [Event] {
+    let events = inbox.takeAll()
+    taken.add(events.count { $0.isNews }, ordering: .releasing)
+    return events
+  }
+
+  /// Whether something waits for the main thread that may end what it does.
+  var hasNews: Bool { posted.load(ordering: .acquiring) > taken.load(ordering: .acquiring) }
 
   /// The introduction, with what the worker holds now.
   private var introduction: ControlMessage {

@@ -36,6 +36,13 @@ struct ServeCommand: AsyncParsableCommand {
   var endpointFile: String?
   @Option(help: "Precision of the arithmetic (default: the cluster file's, else the checkpoint's).")
   var precision: Precision?
+  @Option(
+    help: ArgumentHelp(
+      "How rows travel from stage to stage: f32, bf16 or int8 (default: the cluster file's, else f32).",
+      discussion:
+        "f32 is exact. bf16 and int8 take half and a quarter of the bytes, and answers may differ "
+        + "from f32's, and from one cut of the model to another."))
+  var wire: TensorEncoding?
   @Option(help: "big_vision's vae-oid.npz: makes masks of <seg> tokens, else they stay code words.")
   var maskDecoder: String?
   @Option(help: "Threads for the arithmetic with --workers 0 (default: all cores).")
@@ -53,10 +60,11 @@ struct ServeCommand: AsyncParsableCommand {
     }
     if workers == "0" {
       guard http.http != nil else { throw ValidationError("--workers 0 needs --http ADDRESS") }
-      guard endpoint == nil, endpointFile == nil, cluster == nil, link.keys == nil, link.key == nil
+      guard endpoint == nil, endpointFile == nil, cluster == nil, link.keys == nil, link.key == nil,
+        wire == nil
       else {
         throw ValidationError(
-          "--workers 0 has no cluster; leave --endpoint, --cluster and --keys out")
+          "--workers 0 has no cluster; leave --endpoint, --cluster, --wire and --keys out")
       }
     }
     guard (0...86_400).contains(outage) else {
@@ -102,8 +110,10 @@ struct ServeCommand: AsyncParsableCommand {
       precision: try LocalModel.precision(precision ?? file?.precision, of: checkpoint),
       limits: limits)
     cluster.links = try link.links(.coordinator)
+    cluster.encoding = wire ?? file?.wire ?? .exact
     cluster.model = try LocalModel.identity(
-      directory: absolute, precision: cluster.precision, maskDecoder: maskDecoder)
+      directory: absolute, precision: cluster.precision, maskDecoder: maskDecoder,
+      encoding: cluster.encoding)
     let coordinator = try await Coordinator.start(cluster, config: config)
     if let endpointFile {
       // Written whole or not at all: somebody may be watching for it.
@@ -204,6 +214,9 @@ struct ServeCommand: AsyncParsableCommand {
     case .listening(let endpoint): "listening at \(endpoint)"
     case .workerJoined(let name, let endpoint): "worker \(name) joined (\(endpoint))"
     case .workerLost(let name, let reason): "worker \(name) \(reason)"
+    case .shared(let blocks, let bytes):
+      "gives blocks \(blocks.lowerBound)–\(blocks.upperBound - 1) (\(bytes / 1_000_000) MB) to a worker "
+        + "without the model's files"
     case .assigned(let epoch, let stages):
       "plan \(epoch):" + stages.map { "\n  " + $0 }.joined()
     case .ready(let epoch): "ready (plan \(epoch)): a token has gone through all stages"

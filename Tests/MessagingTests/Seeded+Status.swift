@@ -12,6 +12,8 @@ extension Seeded {
     gauges.cacheCount = int(0...5000)
     gauges.cacheBytes = int(0...(1 << 50))
     gauges.visionCacheBytes = int(0...(1 << 50))
+    gauges.fetchedBytes = int(0...(1 << 50))
+    gauges.fetchBytes = int(0...(1 << 50))
     return gauges
   }
 

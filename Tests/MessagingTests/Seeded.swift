@@ -151,8 +151,44 @@ extension Seeded {
       maximumMicroBatches: int(1...64),
       fingerprint: name(),
       keptEpoch: u64(),
-      keptRequests: list(0...9) { $0.u64() }
+      keptRequests: list(0...9) { $0.u64() },
+      encoding: TensorEncoding.allCases.randomElement(using: &self) ?? .exact,
+      modelEndpoint: name()
     )
+  }
+
+  mutating func modelMessage() -> ModelMessage {
+    let request = ChunkRequest(
+      tensor: (0..<32).map { _ in UInt8(next() & 0xff) }, chunk: int(0...9999))
+    let blocks = { (seeded: inout Seeded) in
+      let first = seeded.int(0...40)
+      return first..<(first + seeded.int(0...20))
+    }
+    switch int(0...4) {
+    case 0: return .manifestRequest(ManifestRequest(fingerprint: name(), blocks: blocks(&self)))
+    case 1: return .chunkRequest(request)
+    case 2: return .chunk(request, Frame(bytes: list(1...300) { UInt8($0.next() & 0xff) }))
+    case 3: return .refusal(failure())
+    default:
+      return .manifest(
+        Manifest(
+          blocks: blocks(&self), configuration: list(0...99) { UInt8($0.next() & 0xff) },
+          generation: list(0...9) { UInt8($0.next() & 0xff) },
+          notes: Dictionary(list(0...3) { ($0.name(), $0.name()) }, uniquingKeysWith: { $1 }),
+          tensors: list(0...6) { $0.sharedTensor() }))
+    }
+  }
+
+  /// Of one chunk, or a few.
+  mutating func sharedTensor() -> Manifest.Entry {
+    let elementType = ElementType.allCases.randomElement(using: &self) ?? .f32
+    var shape = list(0...4) { $0.int(1...7) }
+    if flag() { shape.insert(1 << int(8...18), at: 0) }
+    let byteCount = shape.reduce(elementType.byteCount, *)
+    let chunkCount = (byteCount + (1 << 20) - 1) >> 20
+    return Manifest.Entry(
+      name: name(), elementType: elementType, shape: shape,
+      hashes: (0..<32 * chunkCount).map { _ in UInt8(next() & 0xff) })
   }
 
   mutating func counters() -> Counters {

@@ -140,6 +140,48 @@ import Testing
     #expect(state.handle(.tick, now: 64_000).contains(.suspend(isDeath: true)))
   }
 
+  /// Weights that come slowly from the coordinator are a sign of life; weights that don't come are none.
+  @Test func fetchingWorkersMayTakeTheirTimeAsLongAsSomethingComes() throws {
+    var state = try state()
+    for index in 0..<3 {
+      _ = state.handle(.message(peer(index), register("w\(index)")), now: 0)
+    }
+    func beat(_ index: Int, _ done: Int, now: Int) {
+      var gauges = Gauges()
+      (gauges.fetchedBytes, gauges.fetchBytes) = (done, done > 0 ? 1000 : 0)
+      _ = state.handle(
+        .message(peer(index), .heartbeat(Heartbeat(epoch: 0, gauges: gauges))), now: now)
+    }
+    for index in [0, 1] {
+      let message = Ready(epoch: 1, stage: index, loadMilliseconds: 1, weightBytes: 1)
+      _ = state.handle(.message(peer(index), .ready(message)), now: 1)
+    }
+    let limit = Limits().loadMilliseconds
+    var (now, done) = (0, 0)
+    // Three times the time that loading may take, a little of the weights each minute.
+    while now < 3 * limit {
+      now += 500
+      if now % 60_000 == 0 { done += 10 }
+      for index in 0..<3 { beat(index, index == 2 ? done : 0, now: now) }
+      #expect(
+        !state.handle(.tick, now: now).contains { if case .report = $0 { true } else { false } })
+    }
+    #expect(state.phase == .loading)
+    #expect(
+      state.status.message.hasSuffix("; fetching: w2 \(done / 10) %"), "\(state.status.message)")
+    var lost = false
+    let start = now
+    while !lost, now < start + 2 * limit {
+      now += 500
+      for index in 0..<3 { beat(index, index == 2 ? done : 0, now: now) }
+      lost = state.handle(.tick, now: now).contains {
+        if case .report(.workerLost("w2", _)) = $0 { true } else { false }
+      }
+    }
+    #expect(lost)
+    #expect((limit - 60_000...limit + 1000).contains(now - start), "\(now - start)")
+  }
+
   @Test func aClosedConnectionIsADeadWorkerSooner() throws {
     var state = try state()
     try ready(&state)
