@@ -41,8 +41,13 @@ extension Simulation {
       index,
       .register(
         Register(
-          name: name, host: name, dataEndpoint: "\(index)-\(processes[index].life)",
+          name: name, host: name, dataEndpoint: address(index),
           instructionSet: "i", threads: 1, memoryBytes: 0, softwareVersion: "s")))
+  }
+
+  /// Where a process takes micro-batches.
+  private func address(_ index: Int) -> String {
+    areAddressesFixed ? "\(index)" : "\(index)-\(processes[index].life)"
   }
 
   /// Control messages keep their order, and are lost now and then.
@@ -130,7 +135,7 @@ extension Simulation {
   /// Whose data endpoint it is; nil when that life is over.
   private func processIndex(_ endpoint: String) -> Int? {
     processes.indices.first {
-      processes[$0].isAlive && endpoint == "\($0)-\(processes[$0].life)"
+      processes[$0].isAlive && endpoint == address($0)
     }
   }
 

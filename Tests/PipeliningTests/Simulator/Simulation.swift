@@ -66,6 +66,8 @@ struct Simulation {
   var error: String?
   var faultsLeft: Int
   let lossPerThousand: Int
+  /// Whether a process that is started again listens where the one before did.
+  let areAddressesFixed: Bool
   var poison: Poison?
   /// Requests that were taken for poison.
   var condemned: Set<UInt64> = []
@@ -81,6 +83,7 @@ struct Simulation {
   ) throws {
     self.config = config
     random = SeededRandom(seed)
+    areAddressesFixed = seed % 4 == 3
     let shards = random.int(1...3)
     let setup = ClusterSetup(
       template: try .even(
