@@ -637,6 +637,51 @@ void   palisade__wire__service_status__free_unpacked
   assert(message->base.descriptor == &palisade__wire__service_status__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   palisade__wire__node_status__init
+                     (Palisade__Wire__NodeStatus         *message)
+{
+  static const Palisade__Wire__NodeStatus init_value = PALISADE__WIRE__NODE_STATUS__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__node_status__get_packed_size
+                     (const Palisade__Wire__NodeStatus *message)
+{
+  assert(message->base.descriptor == &palisade__wire__node_status__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__node_status__pack
+                     (const Palisade__Wire__NodeStatus *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__node_status__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__node_status__pack_to_buffer
+                     (const Palisade__Wire__NodeStatus *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__node_status__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__NodeStatus *
+       palisade__wire__node_status__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__NodeStatus *)
+     protobuf_c_message_unpack (&palisade__wire__node_status__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__node_status__free_unpacked
+                     (Palisade__Wire__NodeStatus *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__node_status__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   palisade__wire__status__init
                      (Palisade__Wire__Status         *message)
 {
@@ -2245,7 +2290,110 @@ const ProtobufCMessageDescriptor palisade__wire__service_status__descriptor =
   (ProtobufCMessageInit) palisade__wire__service_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[6] =
+static const ProtobufCFieldDescriptor palisade__wire__node_status__field_descriptors[6] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__NodeStatus, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "node",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__NodeStatus, node),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "worker_index",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__NodeStatus, worker_index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "memory_bytes",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__NodeStatus, memory_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "speed",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__NodeStatus, speed),
+    &palisade__wire__worker_speed__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "note",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__NodeStatus, note),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__node_status__field_indices_by_name[] = {
+  3,   /* field[3] = memory_bytes */
+  0,   /* field[0] = name */
+  1,   /* field[1] = node */
+  5,   /* field[5] = note */
+  4,   /* field[4] = speed */
+  2,   /* field[2] = worker_index */
+};
+static const ProtobufCIntRange palisade__wire__node_status__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor palisade__wire__node_status__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.NodeStatus",
+  "NodeStatus",
+  "Palisade__Wire__NodeStatus",
+  "palisade.wire",
+  sizeof(Palisade__Wire__NodeStatus),
+  6,
+  palisade__wire__node_status__field_descriptors,
+  palisade__wire__node_status__field_indices_by_name,
+  1,  palisade__wire__node_status__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__node_status__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[10] =
 {
   {
     "state",
@@ -2319,19 +2467,72 @@ static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "nodes",
+    80,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__Status, n_nodes),
+    offsetof(Palisade__Wire__Status, nodes),
+    &palisade__wire__node_status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "model_numbers",
+    81,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Status, model_numbers),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "predicted_images_per_second",
+    82,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Status, predicted_images_per_second),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "predicted_bottleneck",
+    83,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Status, predicted_bottleneck),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__status__field_indices_by_name[] = {
   4,   /* field[4] = bottleneck */
   1,   /* field[1] = message */
   5,   /* field[5] = model */
+  7,   /* field[7] = model_numbers */
+  6,   /* field[6] = nodes */
+  9,   /* field[9] = predicted_bottleneck */
+  8,   /* field[8] = predicted_images_per_second */
   3,   /* field[3] = service */
   2,   /* field[2] = stages */
   0,   /* field[0] = state */
 };
-static const ProtobufCIntRange palisade__wire__status__number_ranges[1 + 1] =
+static const ProtobufCIntRange palisade__wire__status__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 80, 6 },
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor palisade__wire__status__descriptor =
 {
@@ -2341,10 +2542,10 @@ const ProtobufCMessageDescriptor palisade__wire__status__descriptor =
   "Palisade__Wire__Status",
   "palisade.wire",
   sizeof(Palisade__Wire__Status),
-  6,
+  10,
   palisade__wire__status__field_descriptors,
   palisade__wire__status__field_indices_by_name,
-  1,  palisade__wire__status__number_ranges,
+  2,  palisade__wire__status__number_ranges,
   (ProtobufCMessageInit) palisade__wire__status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

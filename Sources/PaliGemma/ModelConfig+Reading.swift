@@ -14,6 +14,11 @@ extension ModelConfig {
     }
   }
 
+  /// Reads the text of a `config.json`, which came from `source`.
+  public init(json text: String, from source: String) throws(ModelError) {
+    try self.init(JSONFields(Data(text.utf8), path: source), path: source)
+  }
+
   private init(_ object: JSONFields, path: String) throws(ModelError) {
     guard object.string("model_type") == "paligemma" else {
       throw .unsupported("model_type '\(object.string("model_type") ?? "none")' in \(path)")
@@ -112,6 +117,10 @@ struct JSONFields {
     do { data = try Data(contentsOf: URL(filePath: path)) } catch {
       throw .configuration(path: path, reason: "cannot be read")
     }
+    try self.init(data, path: path)
+  }
+
+  init(_ data: Data, path: String) throws(ModelError) {
     guard let object = try? JSONSerialization.jsonObject(with: data) as? [String: Any] else {
       throw .configuration(path: path, reason: "is not a JSON object")
     }

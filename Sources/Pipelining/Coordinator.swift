@@ -24,6 +24,8 @@ public final class Coordinator: Engine {
     public var modelDirectory: String
     /// Precision of the arithmetic.
     public var precision: Precision
+    /// Who makes the plan.
+    public var planning = ClusterPlanning.template
     /// How its sockets are protected.
     public var links = Links.local
     /// Every maximum.

@@ -51,10 +51,14 @@ final class CoordinatorLoop {
     endpoint = try router.lastEndpoint()
     results = try Socket(.pull, in: context, options: links.listening(at: .results, options))
     try results.bind(Endpoints.beside(endpoint, suffix: "results"))
-    let setup = ClusterSetup(
+    var setup = ClusterSetup(
       template: configuration.template, modelDirectory: configuration.modelDirectory,
       precision: configuration.precision.rawValue, resultsEndpoint: try results.lastEndpoint(),
       fingerprint: config.fingerprint, firstEpoch: Self.firstEpoch)
+    setup.planning = configuration.planning
+    setup.model = ModelNumbers(
+      text: config.json, fingerprint: config.fingerprint,
+      precision: configuration.precision.rawValue)
     state = CoordinatorState(setup: setup, config: config, limits: limits)
     reports.yield(.listening(endpoint: endpoint))
   }
@@ -144,6 +148,9 @@ final class CoordinatorLoop {
       register.publicKey = delivery.senderKey ?? ""
       message = .register(register)
     }
+    if case .linkProbe(let sent, _) = message {
+      return try send(.linkEcho(sentNanoseconds: sent), to: peer)
+    }
     if case .heartbeat(let heartbeat) = message, let worker = state.cluster.worker(peer) {
       // What a new plan's first heartbeat tells is dropped until the plan itself was told.
       if state.cluster.epoch != publishedEpoch { publish() }
@@ -202,9 +209,9 @@ final class CoordinatorLoop {
           if error.code == .unreachable { apply(.unreachable(peer)) }
         }
       case .report(let report): reports.yield(report)
-      case .open(let workers, let epoch, let stageCount):
+      case .open(let workers, let epoch, let workerCount):
         way = try? FirstStages(
-          workers, epoch: epoch, in: context, limits: limits, stageCount: stageCount,
+          workers, epoch: epoch, in: context, limits: limits, workerCount: workerCount,
           links)
       case .close: way = nil
       case .post(let batch): way?.post(batch)

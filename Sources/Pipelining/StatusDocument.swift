@@ -67,10 +67,21 @@ public struct StatusDocument: Codable, Sendable, Equatable {
     var maskDecoder: String
   }
 
+  /// A worker without a stage, and why.
+  struct Spare: Codable, Sendable, Equatable {
+    var worker: String
+    var node: String
+    var note: String
+  }
+
   var state: String
   var message: String
   var serving: Model?
   var bottleneck: String
+  /// What the plan should do at full load, by what its workers measured; 0 when that isn't known.
+  var predictedImagesPerSecond: Double
+  var predictedBottleneck: String
+  var spares: [Spare]
   var service: Service
   var stages: [Stage]
 
@@ -78,6 +89,11 @@ public struct StatusDocument: Codable, Sendable, Equatable {
   public init(_ status: Status) {
     (state, message) = (status.state, status.message)
     bottleneck = status.bottleneck
+    predictedImagesPerSecond = status.predictedImagesPerSecond
+    predictedBottleneck = status.predictedBottleneck
+    spares = status.nodes.filter { !$0.note.isEmpty }.map {
+      Spare(worker: $0.name, node: $0.node, note: $0.note)
+    }
     serving = status.model.map {
       Model(
         fingerprint: $0.fingerprint, precision: $0.precision, maskDecoder: $0.maskDecoder)

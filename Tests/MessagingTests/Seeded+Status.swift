@@ -80,7 +80,7 @@ extension Seeded {
     service.tokensPerSecond = measured()
     service.firstToken = latency()
     service.answer = latency()
-    return Status(
+    var status = Status(
       state: name(),
       message: text(),
       stages: list(0...4) { $0.stageStatus() },
@@ -88,6 +88,47 @@ extension Seeded {
       bottleneck: name(),
       model: flag() ? model() : nil
     )
+    status.nodes = list(0...3) { seeded in
+      NodeStatus(
+        name: seeded.name(),
+        node: seeded.name(),
+        workerIndex: seeded.int(0...99),
+        memoryBytes: seeded.int(0...(1 << 50)),
+        speed: seeded.flag() ? seeded.workerSpeed() : nil,
+        note: seeded.text()
+      )
+    }
+    status.modelNumbers = text()
+    status.predictedImagesPerSecond = measured()
+    status.predictedBottleneck = name()
+    return status
+  }
+
+  mutating func workerSpeed() -> WorkerSpeed {
+    var speed = WorkerSpeed()
+    speed.fingerprint = name()
+    speed.precision = name()
+    speed.threads = int(1...64)
+    speed.cores = int(1...512)
+    speed.patchSeconds = measured()
+    speed.visionSeconds = measured()
+    speed.projectorSeconds = measured()
+    speed.embeddingSeconds = measured()
+    speed.prefillSeconds = measured()
+    speed.byteSeconds = measured()
+    speed.steps = (0...int(0...4)).map { index in
+      WorkerSpeed.Step(
+        rows: 1 << index,
+        layerSeconds: measured(),
+        headSeconds: measured(),
+        hopSeconds: measured()
+      )
+    }
+    speed.readBytesPerSecond = measured()
+    speed.freeBytes = int(0...(1 << 50))
+    speed.linkBytesPerSecond = measured()
+    speed.linkLatencySeconds = measured()
+    return speed
   }
 
   mutating func model() -> ModelIdentity {

@@ -31,6 +31,7 @@ typedef struct Palisade__Wire__TraceRequest Palisade__Wire__TraceRequest;
 typedef struct Palisade__Wire__StageStatus Palisade__Wire__StageStatus;
 typedef struct Palisade__Wire__Latency Palisade__Wire__Latency;
 typedef struct Palisade__Wire__ServiceStatus Palisade__Wire__ServiceStatus;
+typedef struct Palisade__Wire__NodeStatus Palisade__Wire__NodeStatus;
 typedef struct Palisade__Wire__Status Palisade__Wire__Status;
 typedef struct Palisade__Wire__TraceTrack Palisade__Wire__TraceTrack;
 typedef struct Palisade__Wire__Trace Palisade__Wire__Trace;
@@ -315,6 +316,30 @@ struct  Palisade__Wire__ServiceStatus
     , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL }
 
 
+/*
+ * A worker that has come, with a stage or without.
+ */
+struct  Palisade__Wire__NodeStatus
+{
+  ProtobufCMessage base;
+  char *name;
+  char *node;
+  uint32_t worker_index;
+  uint64_t memory_bytes;
+  /*
+   * Absent while it is not known.
+   */
+  Palisade__Wire__WorkerSpeed *speed;
+  /*
+   * Why it has no stage; empty when it has one.
+   */
+  ProtobufCBinaryData note;
+};
+#define PALISADE__WIRE__NODE_STATUS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__node_status__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, NULL, {0,NULL} }
+
+
 struct  Palisade__Wire__Status
 {
   ProtobufCMessage base;
@@ -331,10 +356,21 @@ struct  Palisade__Wire__Status
    * Absent when it isn't known.
    */
   Palisade__Wire__ServedModel *model;
+  size_t n_nodes;
+  Palisade__Wire__NodeStatus **nodes;
+  /*
+   * config.json in words, for those who plan.
+   */
+  ProtobufCBinaryData model_numbers;
+  /*
+   * What the plan should do at full load, from what its workers measured; 0 when that isn't known.
+   */
+  double predicted_images_per_second;
+  char *predicted_bottleneck;
 };
 #define PALISADE__WIRE__STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__status__descriptor) \
-    , (char *)protobuf_c_empty_string, {0,NULL}, 0,NULL, NULL, (char *)protobuf_c_empty_string, NULL }
+    , (char *)protobuf_c_empty_string, {0,NULL}, 0,NULL, NULL, (char *)protobuf_c_empty_string, NULL, 0,NULL, {0,NULL}, 0, (char *)protobuf_c_empty_string }
 
 
 struct  Palisade__Wire__TraceTrack
@@ -684,6 +720,25 @@ Palisade__Wire__ServiceStatus *
 void   palisade__wire__service_status__free_unpacked
                      (Palisade__Wire__ServiceStatus *message,
                       ProtobufCAllocator *allocator);
+/* Palisade__Wire__NodeStatus methods */
+void   palisade__wire__node_status__init
+                     (Palisade__Wire__NodeStatus         *message);
+size_t palisade__wire__node_status__get_packed_size
+                     (const Palisade__Wire__NodeStatus   *message);
+size_t palisade__wire__node_status__pack
+                     (const Palisade__Wire__NodeStatus   *message,
+                      uint8_t             *out);
+size_t palisade__wire__node_status__pack_to_buffer
+                     (const Palisade__Wire__NodeStatus   *message,
+                      ProtobufCBuffer     *buffer);
+Palisade__Wire__NodeStatus *
+       palisade__wire__node_status__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   palisade__wire__node_status__free_unpacked
+                     (Palisade__Wire__NodeStatus *message,
+                      ProtobufCAllocator *allocator);
 /* Palisade__Wire__Status methods */
 void   palisade__wire__status__init
                      (Palisade__Wire__Status         *message);
@@ -823,6 +878,9 @@ typedef void (*Palisade__Wire__Latency_Closure)
 typedef void (*Palisade__Wire__ServiceStatus_Closure)
                  (const Palisade__Wire__ServiceStatus *message,
                   void *closure_data);
+typedef void (*Palisade__Wire__NodeStatus_Closure)
+                 (const Palisade__Wire__NodeStatus *message,
+                  void *closure_data);
 typedef void (*Palisade__Wire__Status_Closure)
                  (const Palisade__Wire__Status *message,
                   void *closure_data);
@@ -859,6 +917,7 @@ extern const ProtobufCMessageDescriptor palisade__wire__trace_request__descripto
 extern const ProtobufCMessageDescriptor palisade__wire__stage_status__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__latency__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__service_status__descriptor;
+extern const ProtobufCMessageDescriptor palisade__wire__node_status__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__status__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__trace_track__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__trace__descriptor;

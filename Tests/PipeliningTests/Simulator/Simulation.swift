@@ -60,6 +60,7 @@ struct Simulation {
   var error: String?
   var faultsLeft: Int
   let lossPerThousand: Int
+  let isMeasured: Bool
 
   static let chaosMilliseconds = 6000
   static let endMilliseconds = 400_000
@@ -68,11 +69,14 @@ struct Simulation {
     self.config = config
     random = SeededRandom(seed)
     let shards = random.int(1...3)
-    let setup = ClusterSetup(
+    var setup = ClusterSetup(
       template: try .even(
         visionCount: random.int(1...2), shardCount: shards, config: config),
       modelDirectory: "/m", precision: "f32", resultsEndpoint: "r", fingerprint: "f",
       firstEpoch: seed << 20)
+    // One in twenty plans by measurement: it grows and shrinks as workers come and go.
+    if seed % 20 == 7 { setup.planning = .measured(minimum: setup.template.workerCount) }
+    isMeasured = setup.planning != .template
     state = CoordinatorState(setup: setup, config: config, limits: limits)
     faultsLeft = random.int(0...4)
     lossPerThousand = random.chance(500) ? 0 : random.int(1...20)
