@@ -120,7 +120,7 @@ let package = Package(
       dependencies: ["CKernels", "Checkpoints", "GoldenFixtures", "PaliGemma", "Tensors"],
       exclude: ["Fixtures"], swiftSettings: swift),
     .testTarget(
-      name: "ImagingTests", dependencies: ["Imaging"], exclude: ["Fixtures"],
+      name: "ImagingTests", dependencies: ["CImageCodecs", "Imaging"], exclude: ["Fixtures"],
       swiftSettings: swift),
     .testTarget(
       name: "VideoFramesTests", dependencies: ["Imaging", "VideoFrames"], swiftSettings: swift),
@@ -153,6 +153,7 @@ let package = Package(
         "Fuzzing", "Imaging", "Messaging", "Tensors", "palisade",
         .product(name: "GRDB", package: "GRDB.swift"),
       ],
+      exclude: ["deadly_colour.c"],
       swiftSettings: swift),
     .testTarget(
       name: "PipeliningTests",

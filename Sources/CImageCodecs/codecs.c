@@ -44,3 +44,12 @@ int32_t image_decode(const uint8_t *bytes, size_t byte_count, const struct image
 }
 
 void image_free(uint8_t *encoded) { free(encoded); }
+
+// Chosen at run time: the binary runs on machines without it, with the same bits.
+bool image_has_avx2(void) {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx2");
+#else
+  return false;
+#endif
+}

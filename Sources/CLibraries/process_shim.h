@@ -2,6 +2,7 @@
 #ifndef PALISADE_PROCESS_SHIM_H
 #define PALISADE_PROCESS_SHIM_H
 
+#include <malloc.h>
 #include <spawn.h>
 
 // Declared again with glibc's own types, so that no feature macro has to reach every other header.

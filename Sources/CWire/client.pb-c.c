@@ -817,6 +817,141 @@ void   palisade__wire__trace__free_unpacked
   assert(message->base.descriptor == &palisade__wire__trace__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   palisade__wire__drain_order__init
+                     (Palisade__Wire__DrainOrder         *message)
+{
+  static const Palisade__Wire__DrainOrder init_value = PALISADE__WIRE__DRAIN_ORDER__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__drain_order__get_packed_size
+                     (const Palisade__Wire__DrainOrder *message)
+{
+  assert(message->base.descriptor == &palisade__wire__drain_order__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__drain_order__pack
+                     (const Palisade__Wire__DrainOrder *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__drain_order__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__drain_order__pack_to_buffer
+                     (const Palisade__Wire__DrainOrder *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__drain_order__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__DrainOrder *
+       palisade__wire__drain_order__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__DrainOrder *)
+     protobuf_c_message_unpack (&palisade__wire__drain_order__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__drain_order__free_unpacked
+                     (Palisade__Wire__DrainOrder *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__drain_order__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   palisade__wire__scale_order__init
+                     (Palisade__Wire__ScaleOrder         *message)
+{
+  static const Palisade__Wire__ScaleOrder init_value = PALISADE__WIRE__SCALE_ORDER__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__scale_order__get_packed_size
+                     (const Palisade__Wire__ScaleOrder *message)
+{
+  assert(message->base.descriptor == &palisade__wire__scale_order__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__scale_order__pack
+                     (const Palisade__Wire__ScaleOrder *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__scale_order__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__scale_order__pack_to_buffer
+                     (const Palisade__Wire__ScaleOrder *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__scale_order__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__ScaleOrder *
+       palisade__wire__scale_order__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__ScaleOrder *)
+     protobuf_c_message_unpack (&palisade__wire__scale_order__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__scale_order__free_unpacked
+                     (Palisade__Wire__ScaleOrder *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__scale_order__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   palisade__wire__order_answer__init
+                     (Palisade__Wire__OrderAnswer         *message)
+{
+  static const Palisade__Wire__OrderAnswer init_value = PALISADE__WIRE__ORDER_ANSWER__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__order_answer__get_packed_size
+                     (const Palisade__Wire__OrderAnswer *message)
+{
+  assert(message->base.descriptor == &palisade__wire__order_answer__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__order_answer__pack
+                     (const Palisade__Wire__OrderAnswer *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__order_answer__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__order_answer__pack_to_buffer
+                     (const Palisade__Wire__OrderAnswer *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__order_answer__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__OrderAnswer *
+       palisade__wire__order_answer__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__OrderAnswer *)
+     protobuf_c_message_unpack (&palisade__wire__order_answer__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__order_answer__free_unpacked
+                     (Palisade__Wire__OrderAnswer *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__order_answer__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   palisade__wire__client_envelope__init
                      (Palisade__Wire__ClientEnvelope         *message)
 {
@@ -1048,7 +1183,7 @@ const ProtobufCMessageDescriptor palisade__wire__handling__descriptor =
   (ProtobufCMessageInit) palisade__wire__handling__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__submit__field_descriptors[6] =
+static const ProtobufCFieldDescriptor palisade__wire__submit__field_descriptors[7] =
 {
   {
     "tag",
@@ -1122,19 +1257,33 @@ static const ProtobufCFieldDescriptor palisade__wire__submit__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "original_sizes",
+    100,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__Submit, n_original_sizes),
+    offsetof(Palisade__Wire__Submit, original_sizes),
+    &palisade__wire__image_size__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__submit__field_indices_by_name[] = {
   4,   /* field[4] = handling */
   2,   /* field[2] = image_count */
+  6,   /* field[6] = original_sizes */
   1,   /* field[1] = prompt */
   3,   /* field[3] = sampling */
   5,   /* field[5] = stop_texts */
   0,   /* field[0] = tag */
 };
-static const ProtobufCIntRange palisade__wire__submit__number_ranges[1 + 1] =
+static const ProtobufCIntRange palisade__wire__submit__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 100, 6 },
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor palisade__wire__submit__descriptor =
 {
@@ -1144,10 +1293,10 @@ const ProtobufCMessageDescriptor palisade__wire__submit__descriptor =
   "Palisade__Wire__Submit",
   "palisade.wire",
   sizeof(Palisade__Wire__Submit),
-  6,
+  7,
   palisade__wire__submit__field_descriptors,
   palisade__wire__submit__field_indices_by_name,
-  1,  palisade__wire__submit__number_ranges,
+  2,  palisade__wire__submit__number_ranges,
   (ProtobufCMessageInit) palisade__wire__submit__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -2290,15 +2439,15 @@ const ProtobufCMessageDescriptor palisade__wire__service_status__descriptor =
   (ProtobufCMessageInit) palisade__wire__service_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__node_status__field_descriptors[6] =
+static const ProtobufCFieldDescriptor palisade__wire__node_status__field_descriptors[9] =
 {
   {
-    "name",
+    "worker",
     1,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_STRING,
     0,   /* quantifier_offset */
-    offsetof(Palisade__Wire__NodeStatus, name),
+    offsetof(Palisade__Wire__NodeStatus, worker),
     NULL,
     &protobuf_c_empty_string,
     0,             /* flags */
@@ -2317,12 +2466,36 @@ static const ProtobufCFieldDescriptor palisade__wire__node_status__field_descrip
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "worker_index",
+    "state",
     3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__NodeStatus, state),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "stage",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__NodeStatus, stage),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "threads",
+    5,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT32,
     0,   /* quantifier_offset */
-    offsetof(Palisade__Wire__NodeStatus, worker_index),
+    offsetof(Palisade__Wire__NodeStatus, threads),
     NULL,
     NULL,
     0,             /* flags */
@@ -2330,7 +2503,7 @@ static const ProtobufCFieldDescriptor palisade__wire__node_status__field_descrip
   },
   {
     "memory_bytes",
-    4,
+    6,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
@@ -2341,8 +2514,20 @@ static const ProtobufCFieldDescriptor palisade__wire__node_status__field_descrip
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "worker_index",
+    80,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__NodeStatus, worker_index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "speed",
-    5,
+    81,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_MESSAGE,
     0,   /* quantifier_offset */
@@ -2354,7 +2539,7 @@ static const ProtobufCFieldDescriptor palisade__wire__node_status__field_descrip
   },
   {
     "note",
-    6,
+    82,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_BYTES,
     0,   /* quantifier_offset */
@@ -2366,17 +2551,21 @@ static const ProtobufCFieldDescriptor palisade__wire__node_status__field_descrip
   },
 };
 static const unsigned palisade__wire__node_status__field_indices_by_name[] = {
-  3,   /* field[3] = memory_bytes */
-  0,   /* field[0] = name */
+  5,   /* field[5] = memory_bytes */
   1,   /* field[1] = node */
-  5,   /* field[5] = note */
-  4,   /* field[4] = speed */
-  2,   /* field[2] = worker_index */
+  8,   /* field[8] = note */
+  7,   /* field[7] = speed */
+  3,   /* field[3] = stage */
+  2,   /* field[2] = state */
+  4,   /* field[4] = threads */
+  0,   /* field[0] = worker */
+  6,   /* field[6] = worker_index */
 };
-static const ProtobufCIntRange palisade__wire__node_status__number_ranges[1 + 1] =
+static const ProtobufCIntRange palisade__wire__node_status__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 80, 6 },
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor palisade__wire__node_status__descriptor =
 {
@@ -2386,14 +2575,14 @@ const ProtobufCMessageDescriptor palisade__wire__node_status__descriptor =
   "Palisade__Wire__NodeStatus",
   "palisade.wire",
   sizeof(Palisade__Wire__NodeStatus),
-  6,
+  9,
   palisade__wire__node_status__field_descriptors,
   palisade__wire__node_status__field_indices_by_name,
-  1,  palisade__wire__node_status__number_ranges,
+  2,  palisade__wire__node_status__number_ranges,
   (ProtobufCMessageInit) palisade__wire__node_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[10] =
+static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[12] =
 {
   {
     "state",
@@ -2469,12 +2658,24 @@ static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[
   },
   {
     "nodes",
-    80,
+    70,
     PROTOBUF_C_LABEL_REPEATED,
     PROTOBUF_C_TYPE_MESSAGE,
     offsetof(Palisade__Wire__Status, n_nodes),
     offsetof(Palisade__Wire__Status, nodes),
     &palisade__wire__node_status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "wanted_workers",
+    71,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Status, wanted_workers),
+    NULL,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -2515,24 +2716,40 @@ static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "picture_side",
+    100,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Status, picture_side),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__status__field_indices_by_name[] = {
   4,   /* field[4] = bottleneck */
   1,   /* field[1] = message */
   5,   /* field[5] = model */
-  7,   /* field[7] = model_numbers */
+  8,   /* field[8] = model_numbers */
   6,   /* field[6] = nodes */
-  9,   /* field[9] = predicted_bottleneck */
-  8,   /* field[8] = predicted_images_per_second */
+  11,   /* field[11] = picture_side */
+  10,   /* field[10] = predicted_bottleneck */
+  9,   /* field[9] = predicted_images_per_second */
   3,   /* field[3] = service */
   2,   /* field[2] = stages */
   0,   /* field[0] = state */
+  7,   /* field[7] = wanted_workers */
 };
-static const ProtobufCIntRange palisade__wire__status__number_ranges[2 + 1] =
+static const ProtobufCIntRange palisade__wire__status__number_ranges[4 + 1] =
 {
   { 1, 0 },
-  { 80, 6 },
-  { 0, 10 }
+  { 70, 6 },
+  { 81, 8 },
+  { 100, 11 },
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor palisade__wire__status__descriptor =
 {
@@ -2542,10 +2759,10 @@ const ProtobufCMessageDescriptor palisade__wire__status__descriptor =
   "Palisade__Wire__Status",
   "palisade.wire",
   sizeof(Palisade__Wire__Status),
-  10,
+  12,
   palisade__wire__status__field_descriptors,
   palisade__wire__status__field_indices_by_name,
-  2,  palisade__wire__status__number_ranges,
+  4,  palisade__wire__status__number_ranges,
   (ProtobufCMessageInit) palisade__wire__status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -2703,7 +2920,134 @@ const ProtobufCMessageDescriptor palisade__wire__trace__descriptor =
   (ProtobufCMessageInit) palisade__wire__trace__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__client_envelope__field_descriptors[5] =
+static const ProtobufCFieldDescriptor palisade__wire__drain_order__field_descriptors[1] =
+{
+  {
+    "node",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__DrainOrder, node),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__drain_order__field_indices_by_name[] = {
+  0,   /* field[0] = node */
+};
+static const ProtobufCIntRange palisade__wire__drain_order__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor palisade__wire__drain_order__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.DrainOrder",
+  "DrainOrder",
+  "Palisade__Wire__DrainOrder",
+  "palisade.wire",
+  sizeof(Palisade__Wire__DrainOrder),
+  1,
+  palisade__wire__drain_order__field_descriptors,
+  palisade__wire__drain_order__field_indices_by_name,
+  1,  palisade__wire__drain_order__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__drain_order__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__scale_order__field_descriptors[1] =
+{
+  {
+    "worker_count",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__ScaleOrder, worker_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__scale_order__field_indices_by_name[] = {
+  0,   /* field[0] = worker_count */
+};
+static const ProtobufCIntRange palisade__wire__scale_order__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor palisade__wire__scale_order__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.ScaleOrder",
+  "ScaleOrder",
+  "Palisade__Wire__ScaleOrder",
+  "palisade.wire",
+  sizeof(Palisade__Wire__ScaleOrder),
+  1,
+  palisade__wire__scale_order__field_descriptors,
+  palisade__wire__scale_order__field_indices_by_name,
+  1,  palisade__wire__scale_order__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__scale_order__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__order_answer__field_descriptors[2] =
+{
+  {
+    "is_done",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__OrderAnswer, is_done),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "text",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__OrderAnswer, text),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__order_answer__field_indices_by_name[] = {
+  0,   /* field[0] = is_done */
+  1,   /* field[1] = text */
+};
+static const ProtobufCIntRange palisade__wire__order_answer__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor palisade__wire__order_answer__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.OrderAnswer",
+  "OrderAnswer",
+  "Palisade__Wire__OrderAnswer",
+  "palisade.wire",
+  sizeof(Palisade__Wire__OrderAnswer),
+  2,
+  palisade__wire__order_answer__field_descriptors,
+  palisade__wire__order_answer__field_indices_by_name,
+  1,  palisade__wire__order_answer__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__order_answer__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__client_envelope__field_descriptors[7] =
 {
   {
     "protocol_version",
@@ -2765,20 +3109,47 @@ static const ProtobufCFieldDescriptor palisade__wire__client_envelope__field_des
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "drain_order",
+    70,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__ClientEnvelope, body_case),
+    offsetof(Palisade__Wire__ClientEnvelope, drain_order),
+    &palisade__wire__drain_order__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "scale_order",
+    71,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__ClientEnvelope, body_case),
+    offsetof(Palisade__Wire__ClientEnvelope, scale_order),
+    &palisade__wire__scale_order__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__client_envelope__field_indices_by_name[] = {
   2,   /* field[2] = cancel */
+  5,   /* field[5] = drain_order */
   0,   /* field[0] = protocol_version */
+  6,   /* field[6] = scale_order */
   3,   /* field[3] = status_request */
   1,   /* field[1] = submit */
   4,   /* field[4] = trace_request */
 };
-static const ProtobufCIntRange palisade__wire__client_envelope__number_ranges[3 + 1] =
+static const ProtobufCIntRange palisade__wire__client_envelope__number_ranges[4 + 1] =
 {
   { 1, 0 },
   { 30, 1 },
   { 35, 4 },
-  { 0, 5 }
+  { 70, 5 },
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor palisade__wire__client_envelope__descriptor =
 {
@@ -2788,14 +3159,14 @@ const ProtobufCMessageDescriptor palisade__wire__client_envelope__descriptor =
   "Palisade__Wire__ClientEnvelope",
   "palisade.wire",
   sizeof(Palisade__Wire__ClientEnvelope),
-  5,
+  7,
   palisade__wire__client_envelope__field_descriptors,
   palisade__wire__client_envelope__field_indices_by_name,
-  3,  palisade__wire__client_envelope__number_ranges,
+  4,  palisade__wire__client_envelope__number_ranges,
   (ProtobufCMessageInit) palisade__wire__client_envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__server_envelope__field_descriptors[4] =
+static const ProtobufCFieldDescriptor palisade__wire__server_envelope__field_descriptors[5] =
 {
   {
     "protocol_version",
@@ -2845,19 +3216,33 @@ static const ProtobufCFieldDescriptor palisade__wire__server_envelope__field_des
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "order_answer",
+    70,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__ServerEnvelope, body_case),
+    offsetof(Palisade__Wire__ServerEnvelope, order_answer),
+    &palisade__wire__order_answer__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__server_envelope__field_indices_by_name[] = {
+  4,   /* field[4] = order_answer */
   0,   /* field[0] = protocol_version */
   1,   /* field[1] = reply */
   2,   /* field[2] = status */
   3,   /* field[3] = trace */
 };
-static const ProtobufCIntRange palisade__wire__server_envelope__number_ranges[3 + 1] =
+static const ProtobufCIntRange palisade__wire__server_envelope__number_ranges[4 + 1] =
 {
   { 1, 0 },
   { 40, 1 },
   { 45, 3 },
-  { 0, 4 }
+  { 70, 4 },
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor palisade__wire__server_envelope__descriptor =
 {
@@ -2867,10 +3252,10 @@ const ProtobufCMessageDescriptor palisade__wire__server_envelope__descriptor =
   "Palisade__Wire__ServerEnvelope",
   "palisade.wire",
   sizeof(Palisade__Wire__ServerEnvelope),
-  4,
+  5,
   palisade__wire__server_envelope__field_descriptors,
   palisade__wire__server_envelope__field_indices_by_name,
-  3,  palisade__wire__server_envelope__number_ranges,
+  4,  palisade__wire__server_envelope__number_ranges,
   (ProtobufCMessageInit) palisade__wire__server_envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -1197,7 +1197,7 @@ const ProtobufCMessageDescriptor palisade__wire__counters__descriptor =
   (ProtobufCMessageInit) palisade__wire__counters__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__gauges__field_descriptors[7] =
+static const ProtobufCFieldDescriptor palisade__wire__gauges__field_descriptors[9] =
 {
   {
     "queue_length",
@@ -1283,20 +1283,47 @@ static const ProtobufCFieldDescriptor palisade__wire__gauges__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "fetched_bytes",
+    90,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Gauges, fetched_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "fetch_bytes",
+    91,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Gauges, fetch_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__gauges__field_indices_by_name[] = {
   5,   /* field[5] = cache_bytes */
   4,   /* field[4] = cache_count */
+  8,   /* field[8] = fetch_bytes */
+  7,   /* field[7] = fetched_bytes */
   0,   /* field[0] = queue_length */
   2,   /* field[2] = resident_bytes */
   6,   /* field[6] = vision_cache_bytes */
   1,   /* field[1] = waiting_tokens */
   3,   /* field[3] = weight_bytes */
 };
-static const ProtobufCIntRange palisade__wire__gauges__number_ranges[1 + 1] =
+static const ProtobufCIntRange palisade__wire__gauges__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 90, 7 },
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor palisade__wire__gauges__descriptor =
 {
@@ -1306,10 +1333,10 @@ const ProtobufCMessageDescriptor palisade__wire__gauges__descriptor =
   "Palisade__Wire__Gauges",
   "palisade.wire",
   sizeof(Palisade__Wire__Gauges),
-  7,
+  9,
   palisade__wire__gauges__field_descriptors,
   palisade__wire__gauges__field_indices_by_name,
-  1,  palisade__wire__gauges__number_ranges,
+  2,  palisade__wire__gauges__number_ranges,
   (ProtobufCMessageInit) palisade__wire__gauges__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -2570,7 +2597,7 @@ const ProtobufCMessageDescriptor palisade__wire__stage_assignment__descriptor =
   (ProtobufCMessageInit) palisade__wire__stage_assignment__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__assign__field_descriptors[10] =
+static const ProtobufCFieldDescriptor palisade__wire__assign__field_descriptors[12] =
 {
   {
     "epoch",
@@ -2692,6 +2719,30 @@ static const ProtobufCFieldDescriptor palisade__wire__assign__field_descriptors[
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "wire_encoding",
+    90,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Assign, wire_encoding),
+    &palisade__wire__encoding__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "model_endpoint",
+    91,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Assign, model_endpoint),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__assign__field_indices_by_name[] = {
   0,   /* field[0] = epoch */
@@ -2700,16 +2751,19 @@ static const unsigned palisade__wire__assign__field_indices_by_name[] = {
   9,   /* field[9] = kept_requests */
   6,   /* field[6] = maximum_micro_batches */
   1,   /* field[1] = model_directory */
+  11,   /* field[11] = model_endpoint */
   2,   /* field[2] = precision */
   5,   /* field[5] = results_endpoint */
   3,   /* field[3] = stage */
   4,   /* field[4] = stages */
+  10,   /* field[10] = wire_encoding */
 };
-static const ProtobufCIntRange palisade__wire__assign__number_ranges[2 + 1] =
+static const ProtobufCIntRange palisade__wire__assign__number_ranges[3 + 1] =
 {
   { 1, 0 },
   { 40, 8 },
-  { 0, 10 }
+  { 90, 10 },
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor palisade__wire__assign__descriptor =
 {
@@ -2719,10 +2773,10 @@ const ProtobufCMessageDescriptor palisade__wire__assign__descriptor =
   "Palisade__Wire__Assign",
   "palisade.wire",
   sizeof(Palisade__Wire__Assign),
-  10,
+  12,
   palisade__wire__assign__field_descriptors,
   palisade__wire__assign__field_indices_by_name,
-  2,  palisade__wire__assign__number_ranges,
+  3,  palisade__wire__assign__number_ranges,
   (ProtobufCMessageInit) palisade__wire__assign__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

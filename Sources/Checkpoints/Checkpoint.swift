@@ -40,6 +40,13 @@ public final class Checkpoint: Sendable {
     }
   }
 
+  /// The checkpoint of these tensors in these files of `directory`.
+  init(directory: String, fileOfTensor: [String: String]) {
+    self.directory = directory
+    self.fileOfTensor = fileOfTensor
+    held = nil
+  }
+
   private static func readIndex(_ path: String) throws(CheckpointError) -> [String: String] {
     let data: Data
     do { data = try Data(contentsOf: URL(filePath: path)) } catch {

@@ -12,6 +12,10 @@ public enum CheckpointError: Error, Equatable, Sendable, CustomStringConvertible
   case precision(directory: String, stored: String, asked: String)
   /// A file can't be written.
   case unwritable(path: String, reason: String)
+  /// A cache may not become as large as would be needed; `others` of it are bytes that others use.
+  case cacheLimit(directory: String, needed: Int, others: Int, limit: Int)
+  /// The disk of a cache has too little room.
+  case cacheSpace(directory: String, needed: Int, free: Int)
 
   /// The cause, then the remedy.
   public var description: String {
@@ -30,6 +34,14 @@ public enum CheckpointError: Error, Equatable, Sendable, CustomStringConvertible
         + "checkpoint that they were quantised from"
     case .unwritable(let path, let reason):
       "cannot write \(path): \(reason); check free space (df) and permissions"
+    case .cacheLimit(let directory, let needed, let others, let limit):
+      "the stage's weights take \(needed >> 20) MiB, "
+        + (others > 0 ? "others in use take \(others >> 20) MiB, " : "")
+        + "and the cache \(directory) may have \(limit >> 20) MiB; "
+        + "raise --cache-limit, or give more workers a part of the model"
+    case .cacheSpace(let directory, let needed, let free):
+      "\(needed >> 20) MiB of weights are to come and the disk of \(directory) has \(free >> 20) MiB "
+        + "free; make room, or name a folder on another disk with --cache"
     }
   }
 }

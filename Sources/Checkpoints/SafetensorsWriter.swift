@@ -40,6 +40,18 @@ public final class SafetensorsWriter {
   {
     self.path = path
     partial = path + ".partial"
+    bytesLeft = tensors.reduce(0) { $0 + $1.byteCount }
+    guard FileManager.default.createFile(atPath: partial, contents: nil),
+      let handle = FileHandle(forWritingAtPath: partial)
+    else { throw .unwritable(path: partial, reason: String(cString: strerror(errno))) }
+    self.handle = handle
+    do { try handle.write(contentsOf: Self.head(tensors, metadata: metadata)) } catch {
+      throw .unwritable(path: partial, reason: error.localizedDescription)
+    }
+  }
+
+  /// Everything in front of the data, the same bytes for the same tensors.
+  static func head(_ tensors: [Plan], metadata: [String: String]) throws -> Data {
     var header: [String: Any] = ["__metadata__": metadata]
     var offset = 0
     for tensor in tensors {
@@ -50,18 +62,10 @@ public final class SafetensorsWriter {
       ]
       offset += tensor.byteCount
     }
-    bytesLeft = offset
-    guard FileManager.default.createFile(atPath: partial, contents: nil),
-      let handle = FileHandle(forWritingAtPath: partial)
-    else { throw .unwritable(path: partial, reason: String(cString: strerror(errno))) }
-    self.handle = handle
-    do {
-      var json = try JSONSerialization.data(withJSONObject: header, options: .sortedKeys)
-      // Data start aligned to 64 bytes, so that mapped f32 weights are aligned too.
-      json.append(Data(repeating: 0x20, count: (64 - (json.count + 8) % 64) % 64))
-      let length = withUnsafeBytes(of: UInt64(json.count).littleEndian) { Data($0) }
-      try handle.write(contentsOf: length + json)
-    } catch { throw .unwritable(path: partial, reason: error.localizedDescription) }
+    var json = try JSONSerialization.data(withJSONObject: header, options: .sortedKeys)
+    // Data start aligned to 64 bytes, so that mapped f32 weights are aligned too.
+    json.append(Data(repeating: 0x20, count: (64 - (json.count + 8) % 64) % 64))
+    return withUnsafeBytes(of: UInt64(json.count).littleEndian) { Data($0) } + json
   }
 
   /// Appends the next bytes of the data.

@@ -118,32 +118,31 @@ enum AnswerEvent: Sendable {
 final class AnswerWork: Sendable {
   /// What happens, until all choices are whole or one fails. Not bounded by itself: a slow reader's
   /// events are at most the tokens of its own answers, which the limits bound.
-  let events: AsyncThrowingStream<AnswerEvent, any Error>
+  let events: AsyncThrowingStream<[AnswerEvent], any Error>
   private let task: Task<Void, Never>
   private let watch: ConnectionWatch?
   private let watchNumber: Int?
   private let entry: RequestRegistry.Entry
 
   init(_ answering: Answering, watch: ConnectionWatch?) {
-    let (events, sink) = AsyncThrowingStream<AnswerEvent, any Error>.makeStream()
+    let (events, sink) = AsyncThrowingStream<[AnswerEvent], any Error>.makeStream()
+    let paced = PacedEvents(answering.core.pacer, into: sink)
     let isStreaming = answering.request.isStreaming
     let task = Task {
       do {
         try await withThrowingTaskGroup(of: Void.self) { group in
           for index in answering.choices.indices {
-            let forward: @Sendable (AnswerDelta) -> Void = { delta in
-              sink.yield(.delta(index, delta))
-            }
+            let forward: @Sendable (AnswerDelta) -> Void = { paced.add($0, to: index) }
             group.addTask {
               let answer = try await answering.answer(index, onDelta: isStreaming ? forward : nil)
-              sink.yield(.finished(index, answer))
+              paced.finish(index, answer)
             }
           }
           try await group.waitForAll()
         }
-        sink.finish()
+        paced.end()
       } catch {
-        sink.finish(throwing: error)
+        paced.end(throwing: error)
       }
     }
     self.events = events

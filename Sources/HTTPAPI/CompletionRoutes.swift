@@ -29,7 +29,9 @@ extension Answering {
   /// The response with all choices, when they are whole.
   func whole(_ work: AnswerWork) async throws -> Response {
     var answers = [Answer?](repeating: nil, count: choices.count)
-    for try await case .finished(let index, let answer) in work.events { answers[index] = answer }
+    for try await events in work.events {
+      for case .finished(let index, let answer) in events { answers[index] = answer }
+    }
     withExtendedLifetime(work) {}
     let done = answers.compactMap { $0 }
     guard done.count == choices.count else { throw CancellationError() }
@@ -55,11 +57,10 @@ extension Answering {
         var stream = EventStream(self)
         try await writer.write(stream.events(for: first))
         do {
-          for try await event in work.events {
-            let events = stream.events(for: event)
+          for try await next in work.events {
+            let events = stream.events(for: next)
             if events.readableBytes > 0 { try await writer.write(events) }
           }
-          try await writer.write(stream.end())
         } catch let failure as Failure {
           try await writer.write(EventStream.event(APIError(failure, limits: core.limits).json))
         }
@@ -78,42 +79,46 @@ extension HTTPField.Name {
 struct EventStream {
   private let writer: CompletionWriter
   private let includesUsage: Bool
+  private let choiceCount: Int
   private var isOpen: Set<Int> = []
   private var answers: [(offset: Int, element: Answer)] = []
 
   init(_ answering: Answering) {
     writer = CompletionWriter(answering)
     includesUsage = answering.request.includesUsage
+    choiceCount = answering.choices.count
   }
 
   /// One event.
   static func event(_ json: JSONText) -> ByteBuffer { ByteBuffer(string: "data: \(json.line)\n\n") }
 
-  /// The events for what happened; often one, and none for a delta that shows nothing.
-  mutating func events(for event: AnswerEvent) -> ByteBuffer {
+  /// The events for what happened: none for a delta that shows nothing; with the last choice's end
+  /// also the usage, if asked for, and `[DONE]`, so that all of it is one write.
+  mutating func events(for events: [AnswerEvent]) -> ByteBuffer {
     var buffer = ByteBuffer()
-    switch event {
-    case .delta(let index, let delta):
-      open(index, &buffer)
-      if !delta.text.isEmpty || writer.wantsLogprobs && !delta.tokens.isEmpty {
-        add(writer.piece(index, delta), &buffer)
+    for event in events {
+      switch event {
+      case .delta(let index, let delta):
+        open(index, &buffer)
+        if !delta.text.isEmpty || writer.wantsLogprobs && !delta.tokens.isEmpty {
+          add(writer.piece(index, delta), &buffer)
+        }
+      case .finished(let index, let answer):
+        open(index, &buffer)
+        answers.append((index, answer))
+        add(writer.closing(index, answer), &buffer)
+        if answers.count == choiceCount { end(&buffer) }
       }
-    case .finished(let index, let answer):
-      open(index, &buffer)
-      answers.append((index, answer))
-      add(writer.closing(index, answer), &buffer)
     }
     return buffer
   }
 
-  /// The last events: the usage if asked for, and `[DONE]`.
-  func end() -> ByteBuffer {
-    var buffer = ByteBuffer()
+  private func end(_ buffer: inout ByteBuffer) {
     if includesUsage {
-      buffer = Self.event(writer.chunk(nil, usage: writer.usage(answers)))
+      buffer.writeImmutableBuffer(
+        Self.event(writer.chunk(nil, usage: writer.usage(answers))))
     }
     buffer.writeString("data: [DONE]\n\n")
-    return buffer
   }
 
   private mutating func open(_ index: Int, _ buffer: inout ByteBuffer) {

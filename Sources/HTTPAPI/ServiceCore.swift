@@ -8,6 +8,7 @@ final class ServiceCore: Sendable {
   let gate: RequestGate
   let registry = RequestRegistry()
   let metrics = ServiceMetrics()
+  let pacer = StreamPacer()
   /// Files and batches; nil where no folder was given for them.
   let files: FileStore?
   let batches: BatchQueue?

@@ -30,7 +30,7 @@ public struct ImageLimits: Sendable, Equatable {
   }
 
   /// Throws unless a picture of this size is allowed.
-  func check(width: Int, height: Int) throws(ImagingError) {
+  public func check(width: Int, height: Int) throws(ImagingError) {
     guard width >= 1, height >= 1 else {
       throw ImagingError(.invalidSize, "a picture of \(width) x \(height) has no pixels")
     }

@@ -5,8 +5,6 @@ import Messaging
 /// Writes pictures with their answers drawn on them: boxes, labels and masks, or the text in a strip
 /// below.
 public struct AnnotationFolder: Sendable {
-  /// Sides below this are scaled up by a whole number first, or labels could not be read.
-  private static let shortSideMinimum = 336
   /// Larger pictures are written as JPEG.
   private static let pixelCountOfPNG = 2_000_000
 
@@ -39,7 +37,7 @@ public struct AnnotationFolder: Sendable {
     let bytes: [UInt8]
     let isSmall: Bool
     do throws(ImagingError) {
-      let picture = try drawn(answer, on: try image.decoded(), prompt: prompt)
+      let picture = try answer.drawn(on: try image.decoded(), prompt: prompt)
       isSmall = picture.width * picture.height <= Self.pixelCountOfPNG
       bytes = try isSmall ? picture.encodedPNG() : picture.encodedJPEG()
     } catch { throw Failure(error, image: image.name) }
@@ -48,28 +46,6 @@ public struct AnnotationFolder: Sendable {
       throw Self.failure(url.path(percentEncoded: false), error)
     }
     return url.path(percentEncoded: false)
-  }
-
-  private func drawn(
-    _ answer: Answer, on picture: Picture, prompt: String
-  ) throws(ImagingError) -> Picture {
-    let shortSide = min(picture.width, picture.height)
-    let scale = max(1, (Self.shortSideMinimum + shortSide - 1) / shortSide)
-    // A long thin picture stays as it is rather than grow beyond all bounds.
-    let isThin = max(picture.width, picture.height) > 8 * shortSide
-    let factor = isThin ? 1 : scale
-    let enlarged = try picture.resized(
-      toWidth: picture.width * factor, height: picture.height * factor)
-    guard answer.boxes.isEmpty else {
-      let boxes = answer.boxes.map { box in
-        LabelledBox(
-          label: box.label, left: box.x1 * Double(factor), top: box.y1 * Double(factor),
-          right: box.x2 * Double(factor), bottom: box.y2 * Double(factor),
-          mask: answer.mask(of: box))
-      }
-      return enlarged.drawing(boxes)
-    }
-    return enlarged.captioned("\(prompt): \(answer.text)")
   }
 
   static func fileName(_ name: String) -> String {
@@ -86,5 +62,36 @@ public struct AnnotationFolder: Sendable {
     Failure(
       code: "unwritable_annotation",
       message: "cannot write \(path): \(error.localizedDescription); check space and permissions")
+  }
+}
+
+extension Answer {
+  /// Sides below this are scaled up by a whole number first, or labels could not be read.
+  private static let shortSideMinimum = 336
+
+  /// The picture with the answer on it: boxes, labels and masks, or the text in a strip below.
+  ///
+  /// - Parameters:
+  ///   - picture: what was asked about.
+  ///   - prompt: stands in front of the text; nil leaves the text out.
+  /// - Returns: a picture of the same shape, or with a strip; small ones are enlarged.
+  /// - Throws: `out_of_memory`.
+  public func drawn(on picture: Picture, prompt: String?) throws(ImagingError) -> Picture {
+    let shortSide = min(picture.width, picture.height)
+    let scale = max(1, (Self.shortSideMinimum + shortSide - 1) / shortSide)
+    // A long thin picture stays as it is rather than grow beyond all bounds.
+    let isThin = max(picture.width, picture.height) > 8 * shortSide
+    let factor = isThin ? 1 : scale
+    let enlarged = try picture.resized(
+      toWidth: picture.width * factor, height: picture.height * factor)
+    guard boxes.isEmpty else {
+      let boxes = boxes.map { box in
+        LabelledBox(
+          label: box.label, left: box.x1 * Double(factor), top: box.y1 * Double(factor),
+          right: box.x2 * Double(factor), bottom: box.y2 * Double(factor), mask: mask(of: box))
+      }
+      return enlarged.drawing(boxes)
+    }
+    return prompt.map { enlarged.captioned("\($0): \(text)") } ?? enlarged
   }
 }

@@ -22,6 +22,8 @@ struct ClientConnection {
   private var nextPing: ContinuousClock.Instant
   private var wasHeard = false
   private var isLost = false
+  /// Why nobody was ever heard; found out once.
+  private var advice: String?
   private var isBroken = false
   private var wantsWriting = false
 
@@ -155,7 +157,7 @@ struct ClientConnection {
       case .status(let status):
         for handler in statusHandlers { handler.finish(.success(status)) }
         statusHandlers = []
-      case .trace: break  // nobody here asks for one
+      case .trace, .orderAnswer: break  // nobody here asks for one
       }
     }
   }
@@ -186,6 +188,9 @@ struct ClientConnection {
     for tag in pending.expire(now) { try withdraw(tag, socket) }
     if lastHeard + .milliseconds(patience.silenceMilliseconds) <= now {
       isLost = true
+      if !wasHeard, advice == nil {
+        advice = ConnectionTrial.advice(endpoint, options: options)
+      }
       pending.failAll(lostFailure)
       for handler in statusHandlers { handler.finish(.failure(lostFailure)) }
       statusHandlers = []
@@ -219,7 +224,7 @@ struct ClientConnection {
     }
     return Failure(
       code: "no_coordinator",
-      message: "nobody answered at \(endpoint) within \(seconds) s; check the endpoint, and that "
-        + "`palisade serve` runs there")
+      message: "nobody answered at \(endpoint) within \(seconds) s; "
+        + (advice ?? "check the endpoint, and that `palisade serve` runs there"))
   }
 }

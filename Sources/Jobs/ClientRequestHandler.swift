@@ -22,7 +22,10 @@ public struct ClientRequestHandler: Sendable {
   ///   the failure `reply_too_large`.
   public func reply(to submit: Submit) async -> Reply {
     let images = submit.images.enumerated().map { index, frame in
-      EncodedImage(name: "picture \(index + 1)", content: frame)
+      let size = submit.originalSizes.isEmpty ? nil : submit.originalSizes[index]
+      return EncodedImage(
+        name: "picture \(index + 1)", content: frame,
+        originalSize: size?.width == 0 ? nil : size)
     }
     var reply: Reply
     do throws(Failure) {
@@ -51,9 +54,11 @@ public struct ClientRequestHandler: Sendable {
 extension Submit {
   /// The submission of `request`.
   init(_ request: AnswerRequest, tag: UInt64) {
+    let sizes = request.images.map { $0.originalSize ?? ImageSize(width: 0, height: 0) }
     self.init(
       tag: tag, prompt: request.prompt, images: request.images.map(\.content),
-      sampling: request.sampling, handling: request.handling, stopTexts: request.stopTexts)
+      sampling: request.sampling, handling: request.handling, stopTexts: request.stopTexts,
+      originalSizes: sizes.contains { $0.width > 0 } ? sizes : [])
   }
 }
 

@@ -27,7 +27,7 @@ public actor ClientService {
       case .message(.submit(let submit), let peer): accept(submit, from: peer)
       case .message(.cancel(let tag), let peer): underWay[Key(peer: peer, tag: tag)]?.cancel()
       // The coordinator's own thread answers these.
-      case .message(.status, _), .message(.trace, _): break
+      case .message(.status, _), .message(.trace, _), .message(.order, _): break
       case .gone(let peer):
         for (key, task) in underWay where key.peer == peer { task.cancel() }
       }

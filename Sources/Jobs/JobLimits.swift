@@ -68,6 +68,9 @@ public enum JobLimits {
   static let videoUnfinishedCount = 16
   /// Answers kept for frames that repeat them: a rule looks back at the last few frames only.
   static let videoAnswerCount = 64
+  /// States and notices of a session that are told: what happened lately, 5 kB.
+  static let videoStateCount = 64
+  static let videoNoticeCount = 20
   /// Bytes of one record; the longest answer with 256 masks is below 2 MB.
   static let videoRecordByteCount = 16 << 20
   /// Rows of a table of results.

@@ -126,7 +126,10 @@ public struct RequestPreparation: Sendable {
     for (row, image) in images.enumerated() {
       do {
         let picture = try image.decoded(limits: imageLimits)
-        sizes.append(ImageSize(width: picture.width, height: picture.height))
+        let original = image.originalSize
+        // Masks will be made in this extent.
+        if let original { try imageLimits.check(width: original.width, height: original.height) }
+        sizes.append(original ?? ImageSize(width: picture.width, height: picture.height))
         let resized = try picture.resized(toWidth: side, height: side)
         pixels.rows(row..<row + 1).withBytes { target in
           resized.rgb.withUnsafeBytes { target.copyMemory(from: $0) }

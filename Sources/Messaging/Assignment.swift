@@ -70,6 +70,10 @@ public struct Assign: Sendable, Equatable {
   public var keptEpoch: UInt64
   /// The requests whose caches are kept; all others go.
   public var keptRequests: [UInt64]
+  /// How rows travel to the next stage.
+  public var encoding: TensorEncoding
+  /// Where a worker without files of the model gets its tensors; empty where nobody gives them.
+  public var modelEndpoint: String
   /// Makes the order.
   public init(
     epoch: UInt64,
@@ -81,7 +85,9 @@ public struct Assign: Sendable, Equatable {
     maximumMicroBatches: Int,
     fingerprint: String,
     keptEpoch: UInt64 = 0,
-    keptRequests: [UInt64] = []
+    keptRequests: [UInt64] = [],
+    encoding: TensorEncoding = .exact,
+    modelEndpoint: String = ""
   ) {
     self.epoch = epoch
     self.modelDirectory = modelDirectory
@@ -93,5 +99,7 @@ public struct Assign: Sendable, Equatable {
     self.fingerprint = fingerprint
     self.keptEpoch = keptEpoch
     self.keptRequests = keptRequests
+    self.encoding = encoding
+    self.modelEndpoint = modelEndpoint
   }
 }

@@ -110,6 +110,7 @@ extension Assign {
     try Bounds.name(precision, "Assign.precision")
     try Bounds.name(resultsEndpoint, "Assign.resultsEndpoint")
     try Bounds.name(fingerprint, "Assign.fingerprint")
+    try Bounds.name(modelEndpoint, "Assign.modelEndpoint")
     try Bounds.count(stages.count, atMost: MessageLimits.routeLength, "Assign.stages")
     guard stages.indices.contains(stage) else {
       throw .malformed("Assign.stage", "\(stage) of a plan of \(stages.count) stages")
@@ -142,6 +143,8 @@ extension Assign {
     wire.fingerprint = arena.string(fingerprint)
     wire.kept_epoch = keptEpoch
     (wire.n_kept_requests, wire.kept_requests) = arena.list(keptRequests)
+    wire.wire_encoding = encoding.wire
+    wire.model_endpoint = arena.string(modelEndpoint)
     return wire
   }
 
@@ -167,7 +170,9 @@ extension Assign {
         wire.n_kept_requests,
         atMost: MessageLimits.requestCount,
         "Assign.keptRequests"
-      )
+      ),
+      encoding: try TensorEncoding(wire.wire_encoding, "Assign.encoding"),
+      modelEndpoint: try WireReading.string(wire.model_endpoint, "Assign.modelEndpoint")
     )
     try validate()
   }

@@ -12,6 +12,17 @@ extension Submit {
     }
     try Bounds.count(stopTexts.count, atMost: MessageLimits.stopTextCount, "Submit.stopTexts")
     for text in stopTexts { try Bounds.text(text, "Submit.stopTexts") }
+    guard originalSizes.isEmpty || originalSizes.count == images.count else {
+      throw .malformed(
+        "Submit.originalSizes", "\(originalSizes.count) sizes for \(images.count) images")
+    }
+    for size in originalSizes {
+      try Bounds.range(size.width, 0...MessageLimits.pictureSide, "Submit.originalSizes")
+      try Bounds.range(size.height, 0...MessageLimits.pictureSide, "Submit.originalSizes")
+      guard (size.width == 0) == (size.height == 0) else {
+        throw .malformed("Submit.originalSizes", "one side of a picture is 0")
+      }
+    }
   }
 
   func wire(in arena: WireArena) throws(MessagingError) -> WireSubmit {
@@ -24,6 +35,9 @@ extension Submit {
     wire.sampling = arena.place(try sampling.wire(in: arena))
     wire.handling = arena.place(try handling.wire(in: arena))
     (wire.n_stop_texts, wire.stop_texts) = arena.list(stopTexts.map(arena.bytes))
+    (wire.n_original_sizes, wire.original_sizes) = try arena.messages(originalSizes) {
+      size throws(MessagingError) in try size.wire()
+    }
     return wire
   }
 
@@ -41,6 +55,10 @@ extension Submit {
     let stops = try WireReading.list(
       wire.stop_texts, wire.n_stop_texts, atMost: MessageLimits.stopTextCount, "Submit.stopTexts")
     for stop in stops { stopTexts.append(try WireReading.text(stop, "Submit.stopTexts")) }
+    originalSizes = try WireReading.messages(
+      wire.original_sizes, wire.n_original_sizes, atMost: MessageLimits.imageCount,
+      "Submit.originalSizes"
+    ) { size throws(MessagingError) in ImageSize(size) }
     try validate()
   }
 }
@@ -76,6 +94,7 @@ extension ClientMessage: WireMessage {
       wire.span_count = try Bounds.wire32(spanCount, "TraceRequest.spanCount")
       envelope.body_case = PALISADE__WIRE__CLIENT_ENVELOPE__BODY_TRACE_REQUEST
       envelope.trace_request = arena.place(wire)
+    case .order(let order): try order.write(to: &envelope, in: arena)
     }
     let byteCount = palisade__wire__client_envelope__get_packed_size(&envelope)
     let header = try Envelope.pack("client", byteCount: byteCount) {
@@ -110,6 +129,12 @@ extension ClientMessage: WireMessage {
         try Envelope.checkFrameCount(frames, 1, "TraceRequest")
         let body = try WireReading.message(wire.trace_request, "TraceRequest")
         return .trace(spanCount: Int(body.span_count))
+      case PALISADE__WIRE__CLIENT_ENVELOPE__BODY_DRAIN_ORDER:
+        try Envelope.checkFrameCount(frames, 1, "DrainOrder")
+        return .order(try ClusterOrder(WireReading.message(wire.drain_order, "DrainOrder")))
+      case PALISADE__WIRE__CLIENT_ENVELOPE__BODY_SCALE_ORDER:
+        try Envelope.checkFrameCount(frames, 1, "ScaleOrder")
+        return .order(try ClusterOrder(WireReading.message(wire.scale_order, "ScaleOrder")))
       default: throw .malformed("client", "the envelope has no body")
       }
     }

@@ -8,6 +8,8 @@ public enum ClientMessage: Sendable, Equatable {
   case status
   /// What did the stages compute lately? At most so many spans.
   case trace(spanCount: Int)
+  /// Change the cluster so.
+  case order(ClusterOrder)
 }
 
 /// What the coordinator answers.
@@ -18,6 +20,8 @@ public enum ServerMessage: Sendable, Equatable {
   case status(Status)
   /// What the stages computed lately.
   case trace(Trace)
+  /// What became of an order.
+  case orderAnswer(OrderAnswer)
 }
 
 /// One prompt with its images.
@@ -34,10 +38,13 @@ public struct Submit: Sendable, Equatable {
   public var handling: Handling
   /// Texts that end the answer, and are no part of it.
   public var stopTexts: [String]
+  /// Extents of pictures that were shrunk to the model's side before they were sent, which boxes and
+  /// masks are given in: none, or one for each image, 0 x 0 for one that is as it was.
+  public var originalSizes: [ImageSize]
   /// Makes a submission.
   public init(
     tag: UInt64, prompt: String, images: [Frame], sampling: Sampling = Sampling(),
-    handling: Handling = Handling(), stopTexts: [String] = []
+    handling: Handling = Handling(), stopTexts: [String] = [], originalSizes: [ImageSize] = []
   ) {
     self.tag = tag
     self.prompt = prompt
@@ -45,6 +52,7 @@ public struct Submit: Sendable, Equatable {
     self.sampling = sampling
     self.handling = handling
     self.stopTexts = stopTexts
+    self.originalSizes = originalSizes
   }
 }
 

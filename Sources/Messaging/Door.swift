@@ -18,12 +18,14 @@ public enum Door: String, Sendable, CaseIterable {
   case results
   /// A worker's, for micro-batches and tokens.
   case data
+  /// The coordinator's, for workers that have no files of the model.
+  case model
 
   /// Who may come through.
   public var roles: Set<LinkRole> {
     switch self {
     case .control: [.worker, .client]
-    case .results: [.worker]
+    case .results, .model: [.worker]
     case .data: [.coordinator, .worker]
     }
   }

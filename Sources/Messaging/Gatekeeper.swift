@@ -20,10 +20,11 @@ public enum GateReport: Sendable, Equatable {
 /// its connection still stands.
 public final class Gatekeeper: Sendable {
   private let lists: GateLists?
-  private let stopping: Mailbox<Void>?
+  /// What ends the thread, and what says that it has ended.
+  private let stopping, ended: Mailbox<Void>?
 
   /// Watches nothing: for processes without keys.
-  init() { (lists, stopping) = (nil, nil) }
+  init() { (lists, stopping, ended) = (nil, nil, nil) }
 
   /// Watches every door of `context` from now on.
   init(
@@ -39,14 +40,26 @@ public final class Gatekeeper: Sendable {
     let stopping = try Mailbox<Void>(capacity: 1)
     let thread = GateThread(socket, lists, stopping)
     self.lists = lists
-    self.stopping = stopping
-    let start = Thread { thread.run() }
+    let ended = try Mailbox<Void>(capacity: 1)
+    (self.stopping, self.ended) = (stopping, ended)
+    let start = Thread {
+      thread.run()
+      _ = ended.post(())
+    }
     start.name = "gatekeeper"
     start.stackSize = 1 << 19
     start.start()
   }
 
-  deinit { _ = stopping?.post(()) }
+  deinit {
+    guard let stopping, let ended else { return }
+    _ = stopping.post(())
+    // Its socket holds the context too. Were it the last one, the context would end on that thread while
+    // the process is over already, and last words that still linger would never be sent.
+    var poller = Poller()
+    _ = poller.add(fileDescriptor: ended.wakeup)
+    _ = try? poller.wait(.milliseconds(2000))
+  }
 
   /// Whether it watches at all.
   public var isWatching: Bool { lists != nil }

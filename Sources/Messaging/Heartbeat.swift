@@ -40,6 +40,10 @@ public struct Gauges: Sendable, Equatable {
   public var cacheBytes = 0
   /// Memory of the rows that the vision cache holds.
   public var visionCacheBytes = 0
+  /// Of the weights that it fetches, those that are there; 0 while it fetches none.
+  public var fetchedBytes = 0
+  /// All the weights that it fetches; 0 while it fetches none.
+  public var fetchBytes = 0
   /// All zero.
   public init() {}
 }

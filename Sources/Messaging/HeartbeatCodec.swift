@@ -48,6 +48,8 @@ extension Gauges {
     wire.cache_count = try Bounds.wire32(cacheCount, "Gauges.cacheCount")
     wire.cache_bytes = try Bounds.wire64(cacheBytes, "Gauges.cacheBytes")
     wire.vision_cache_bytes = try Bounds.wire64(visionCacheBytes, "Gauges.visionCacheBytes")
+    wire.fetched_bytes = try Bounds.wire64(fetchedBytes, "Gauges.fetchedBytes")
+    wire.fetch_bytes = try Bounds.wire64(fetchBytes, "Gauges.fetchBytes")
     return wire
   }
 
@@ -60,6 +62,8 @@ extension Gauges {
     cacheCount = Int(wire.cache_count)
     cacheBytes = try Bounds.int(wire.cache_bytes, "Gauges.cacheBytes")
     visionCacheBytes = try Bounds.int(wire.vision_cache_bytes, "Gauges.visionCacheBytes")
+    fetchedBytes = try Bounds.int(wire.fetched_bytes, "Gauges.fetchedBytes")
+    fetchBytes = try Bounds.int(wire.fetch_bytes, "Gauges.fetchBytes")
   }
 }
 

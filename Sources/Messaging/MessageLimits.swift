@@ -19,6 +19,9 @@ public struct MessageLimits: Sendable, Equatable {
     maximumFrameCount: 2 + MessageLimits.imageCount,
     maximumByteCount: 512 << 20
   )
+
+  /// Fits every message about a model's tensors: a manifest's header of 2 MiB and 16 MiB of hashes.
+  public static let model = MessageLimits(maximumFrameCount: 4, maximumByteCount: 20 << 20)
 }
 
 /// The bounds of single fields. The same bounds hold when encoding and when decoding.
@@ -48,6 +51,8 @@ extension MessageLimits {
   public static let textByteCount = 64 << 10
   /// Images in one submission.
   public static let imageCount = 64
+  /// Pixels along one side of a picture: the most that JPEG can say.
+  public static let pictureSide = 65_535
   /// Boxes in one reply, and parts of it that are none: no more than could be written with the tokens
   /// of a reply.
   public static let boxCount = 4096
@@ -64,6 +69,10 @@ extension MessageLimits {
   public static let deadlineMilliseconds = 366 * 86_400_000
   /// Rows of a status, and tracks of a trace: every stage with every replica.
   public static let stageRowCount = routeLength * 16
+  /// Workers in a status, spares included: more than a coordinator takes.
+  public static let nodeCount = 1024
+  /// Bytes of the name in an order: host names have at most 253.
+  public static let nodeNameByteCount = 256
   /// Spans in one heartbeat: two a millisecond between heartbeats, 100 kB at most.
   public static let heartbeatSpanCount = 1024
   /// Spans in one trace: at most 110 bytes each, so 1.8 MB, which a header holds.
@@ -82,6 +91,20 @@ extension MessageLimits {
   public static let stepCount = 16
   /// Bytes of a link probe: 2 ms at 1 Gbit/s, 20 ms at 100 Mbit/s, well above the time of a small message.
   public static let linkProbeByteCount = 256 << 10
+  /// Tensors in one manifest: the 3B has 603 in all, and 1024 layers of each tower 25,000.
+  public static let sharedTensorCount = 32_768
+  /// Dimensions of such a tensor, as in a file.
+  public static let sharedRank = 8
+  /// Chunks in one manifest: 512 GiB of weights, so 16 MiB of hashes.
+  public static let sharedChunkCount = 512 << 10
+  /// Bytes of one chunk.
+  public static let chunkByteCount = 1 << 20
+  /// Bytes of a hash.
+  public static let hashByteCount = 32
+  /// Bytes of `config.json` or `generation_config.json`: published ones have 2 KB.
+  public static let configurationByteCount = 256 << 10
+  /// What a file's header says besides.
+  public static let modelNoteCount = 16
   /// Token ids that end a generation, and lists of tokens as short.
   public static let stopTokenCount = 256
 }

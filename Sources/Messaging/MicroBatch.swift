@@ -127,6 +127,8 @@ public struct MicroBatch: Sendable, Equatable {
   public var released: [UInt64]
   /// Pixels in front of the vision stage, hidden states `[T, D]` after it; nil where only ids travel.
   public var tensor: Tensor?
+  /// How the tensor travels, or came.
+  public var encoding = TensorEncoding.exact
 
   /// Makes a micro-batch.
   public init(

@@ -93,7 +93,7 @@ extension MicroBatch {
     }
     (wire.n_released, wire.released) = arena.list(released)
     guard let tensor else { return (wire, nil) }
-    let (header, payload) = try TensorCodec.encode(tensor, in: arena)
+    let (header, payload) = try TensorCodec.encode(tensor, as: encoding, in: arena)
     wire.tensor = arena.place(header)
     return (wire, payload)
   }
@@ -125,7 +125,8 @@ extension MicroBatch {
     )
     try validate()
     if let header = wire.tensor {
-      tensor = try TensorCodec.decode(header.pointee, payload: payload)
+      let (rows, came) = try TensorCodec.decode(header.pointee, payload: payload)
+      (tensor, encoding) = (rows, came)
     } else if payload != nil {
       throw .malformed("MicroBatch", "a payload frame without a tensor")
     }

@@ -20,6 +20,9 @@ extension ServerMessage: WireMessage {
     case .trace(let value):
       envelope.body_case = PALISADE__WIRE__SERVER_ENVELOPE__BODY_TRACE
       envelope.trace = arena.place(try value.wire(in: arena))
+    case .orderAnswer(let value):
+      envelope.body_case = PALISADE__WIRE__SERVER_ENVELOPE__BODY_ORDER_ANSWER
+      envelope.order_answer = arena.place(try value.wire(in: arena))
     }
     let byteCount = palisade__wire__server_envelope__get_packed_size(&envelope)
     return [
@@ -49,6 +52,9 @@ extension ServerMessage: WireMessage {
         return .status(try Status(WireReading.message(wire.status, "Status")))
       case PALISADE__WIRE__SERVER_ENVELOPE__BODY_TRACE:
         return .trace(try Trace(WireReading.message(wire.trace, "Trace")))
+      case PALISADE__WIRE__SERVER_ENVELOPE__BODY_ORDER_ANSWER:
+        return .orderAnswer(
+          try OrderAnswer(WireReading.message(wire.order_answer, "OrderAnswer")))
       default: throw .malformed("server", "the envelope has no body")
       }
     }

@@ -114,34 +114,6 @@ public struct ServiceStatus: Sendable, Equatable {
   public init() {}
 }
 
-/// A worker that has come, with a stage or without.
-public struct NodeStatus: Sendable, Equatable {
-  /// The worker's name.
-  public var name: String
-  /// The machine it is on.
-  public var node: String
-  /// The worker's number in the cluster.
-  public var workerIndex: Int
-  /// Memory of its machine.
-  public var memoryBytes: Int
-  /// How fast it is; nil while that is not known.
-  public var speed: WorkerSpeed?
-  /// Why it has no stage; empty when it has one.
-  public var note: String
-  /// Makes a row.
-  public init(
-    name: String, node: String, workerIndex: Int, memoryBytes: Int, speed: WorkerSpeed? = nil,
-    note: String = ""
-  ) {
-    self.name = name
-    self.node = node
-    self.workerIndex = workerIndex
-    self.memoryBytes = memoryBytes
-    self.speed = speed
-    self.note = note
-  }
-}
-
 /// The state of the pipeline.
 public struct Status: Sendable, Equatable {
   /// One word, such as `ready`.
@@ -156,8 +128,12 @@ public struct Status: Sendable, Equatable {
   public var bottleneck: String
   /// The model that answers; nil when it isn't known.
   public var model: ModelIdentity?
-  /// All workers there are, in the order of their coming.
+  /// All workers there are, spares included.
   public var nodes: [NodeStatus] = []
+  /// How many workers the plan should use; 0 where there are none.
+  public var wantedWorkerCount = 0
+  /// The side of the model's pictures in pixels; nil when it isn't known.
+  public var pictureSide: Int?
   /// The model's `config.json` in words, for those who plan; empty when it isn't told.
   public var modelNumbers = ""
   /// What the plan should do at full load, from what its workers measured; 0 when that isn't known.
@@ -171,7 +147,8 @@ public struct Status: Sendable, Equatable {
     stages: [StageStatus] = [],
     service: ServiceStatus = ServiceStatus(),
     bottleneck: String = "",
-    model: ModelIdentity? = nil
+    model: ModelIdentity? = nil,
+    pictureSide: Int? = nil
   ) {
     self.state = state
     self.message = message
@@ -179,5 +156,6 @@ public struct Status: Sendable, Equatable {
     self.service = service
     self.bottleneck = bottleneck
     self.model = model
+    self.pictureSide = pictureSide
   }
 }

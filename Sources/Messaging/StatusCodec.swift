@@ -151,7 +151,10 @@ extension Status {
     try Bounds.text(modelNumbers, "Status.modelNumbers")
     try Bounds.measured(predictedImagesPerSecond, "Status.predictedImagesPerSecond")
     try Bounds.name(predictedBottleneck, "Status.predictedBottleneck")
-    try Bounds.count(nodes.count, atMost: MessageLimits.routeLength, "Status.nodes")
+    try Bounds.count(nodes.count, atMost: MessageLimits.nodeCount, "Status.nodes")
+    if let pictureSide {
+      try Bounds.range(pictureSide, 1...MessageLimits.pictureSide, "Status.pictureSide")
+    }
   }
 
   func wire(in arena: WireArena) throws(MessagingError) -> WireStatus {
@@ -172,6 +175,8 @@ extension Status {
     wire.model_numbers = arena.bytes(modelNumbers)
     wire.predicted_images_per_second = predictedImagesPerSecond
     wire.predicted_bottleneck = arena.string(predictedBottleneck)
+    wire.wanted_workers = try Bounds.wire32(wantedWorkerCount, "Status.wantedWorkers")
+    wire.picture_side = try Bounds.wire32(pictureSide ?? 0, "Status.pictureSide")
     return wire
   }
 
@@ -191,43 +196,13 @@ extension Status {
     )
     if let model = wire.model { self.model = try ModelIdentity(model.pointee) }
     nodes = try WireReading.messages(
-      wire.nodes, wire.n_nodes, atMost: MessageLimits.routeLength, "Status.nodes", NodeStatus.init)
+      wire.nodes, wire.n_nodes, atMost: MessageLimits.nodeCount, "Status.nodes", NodeStatus.init)
+    wantedWorkerCount = Int(wire.wanted_workers)
+    if wire.picture_side > 0 { pictureSide = Int(wire.picture_side) }
     modelNumbers = try WireReading.text(wire.model_numbers, "Status.modelNumbers")
     predictedImagesPerSecond = wire.predicted_images_per_second
     predictedBottleneck = try WireReading.string(
       wire.predicted_bottleneck, "Status.predictedBottleneck")
-    try validate()
-  }
-}
-
-extension NodeStatus {
-  private func validate() throws(MessagingError) {
-    try Bounds.name(name, "NodeStatus.name")
-    try Bounds.name(node, "NodeStatus.node")
-    try Bounds.text(note, "NodeStatus.note")
-  }
-
-  func wire(in arena: WireArena) throws(MessagingError) -> Palisade__Wire__NodeStatus {
-    try validate()
-    var wire = Palisade__Wire__NodeStatus()
-    palisade__wire__node_status__init(&wire)
-    wire.name = arena.string(name)
-    wire.node = arena.string(node)
-    wire.worker_index = try Bounds.wire32(workerIndex, "NodeStatus.workerIndex")
-    wire.memory_bytes = try Bounds.wire64(memoryBytes, "NodeStatus.memoryBytes")
-    if let speed { wire.speed = arena.place(try speed.wire(in: arena)) }
-    wire.note = arena.bytes(note)
-    return wire
-  }
-
-  init(_ wire: Palisade__Wire__NodeStatus) throws(MessagingError) {
-    self.init(
-      name: try WireReading.string(wire.name, "NodeStatus.name"),
-      node: try WireReading.string(wire.node, "NodeStatus.node"),
-      workerIndex: Int(wire.worker_index),
-      memoryBytes: try Bounds.int(wire.memory_bytes, "NodeStatus.memoryBytes"),
-      note: try WireReading.text(wire.note, "NodeStatus.note"))
-    if let speed = wire.speed { self.speed = try WorkerSpeed(speed.pointee) }
     try validate()
   }
 }

@@ -10,6 +10,7 @@ enum TensorCodec {
   /// The header, and the payload's own frame unless it is small enough to travel inside.
   static func encode(
     _ tensor: Tensor,
+    as wanted: TensorEncoding = .exact,
     in arena: WireArena
   ) throws(MessagingError) -> (header: WireTensorHeader, payload: Frame?) {
     let byteCount = try checkedByteCount(tensor.elementType, shape: tensor.shape)
@@ -20,31 +21,31 @@ enum TensorCodec {
     var header = WireTensorHeader()
     palisade__wire__tensor_header__init(&header)
     header.element_type = Palisade__Wire__ElementType(UInt32(tensor.elementType.rawValue))
-    header.encoding = PALISADE__WIRE__ENCODING__ENCODING_EXACT
+    let (encoding, stored) = wanted.payload(of: tensor)
+    header.encoding = encoding.wire
     (header.n_shape, header.shape) = arena.list(tensor.shape.map { UInt64($0) })
-    header.byte_count = UInt64(byteCount)
-    let payload = Frame(tensor: tensor)
+    header.byte_count = UInt64(stored.byteCount)
+    let payload = Frame(tensor: stored)
     header.checksum = checksum(of: payload)
-    guard byteCount <= MessageLimits.inlineByteCount else { return (header, payload) }
+    guard stored.byteCount <= MessageLimits.inlineByteCount else { return (header, payload) }
     header.is_inline = 1
     let (count, pointer) = arena.list(payload.bytes)
     header.inline_payload = ProtobufCBinaryData(len: count, data: pointer)
     return (header, nil)
   }
 
-  /// The tensor behind a header; its memory is the payload frame's, not a copy.
+  /// The tensor behind a header, and how it came; where that is exactly, its memory is the payload
+  /// frame's, not a copy.
   static func decode(
     _ header: WireTensorHeader,
     payload: Frame?
-  ) throws(MessagingError) -> Tensor {
+  ) throws(MessagingError) -> (tensor: Tensor, encoding: TensorEncoding) {
     guard let raw = UInt8(exactly: header.element_type.rawValue),
       let elementType = ElementType(rawValue: raw)
     else {
       throw .malformed("Tensor", "unknown element type \(header.element_type.rawValue)")
     }
-    guard header.encoding == PALISADE__WIRE__ENCODING__ENCODING_EXACT else {
-      throw .malformed("Tensor", "encoding \(header.encoding.rawValue) is not supported")
-    }
+    let encoding = try TensorEncoding(header.encoding, "Tensor")
     let extents = try WireReading.list(
       header.shape,
       header.n_shape,
@@ -53,7 +54,12 @@ enum TensorCodec {
     )
     var shape: [Int] = []
     for extent in extents { shape.append(try Bounds.int(extent, "Tensor extent")) }
-    let byteCount = try checkedByteCount(elementType, shape: shape)
+    // Memory is taken for the tensor itself too, so both have to be sizes.
+    _ = try checkedByteCount(elementType, shape: shape)
+    guard let stored = encoding.stored(elementType, shape: shape) else {
+      throw .malformed("Tensor", "\(elementType) in the encoding \(encoding.rawValue)")
+    }
+    let byteCount = try checkedByteCount(stored.type, shape: stored.shape)
     guard header.byte_count == UInt64(byteCount) else {
       throw .malformed(
         "Tensor",
@@ -69,16 +75,19 @@ enum TensorCodec {
         remedy: "have the micro-batch sent again; if it repeats, check memory and network"
       )
     }
-    let (storage, byteOffset) = aligned(frame, to: elementType.byteCount)
+    let (storage, byteOffset) = aligned(frame, to: stored.type.byteCount)
     guard
-      let tensor = Tensor(
+      let rows = Tensor(
         viewing: storage,
         byteOffset: byteOffset,
-        elementType: elementType,
-        shape: shape
+        elementType: stored.type,
+        shape: stored.shape
       )
     else { throw .malformed("Tensor", "shape \(shape) reaches past the payload") }
-    return tensor
+    guard let tensor = encoding.decoded(rows, shape: shape) else {
+      throw .malformed("Tensor", "a row's scale is no scale")
+    }
+    return (tensor, encoding)
   }
 
   /// The bytes of a legal shape.

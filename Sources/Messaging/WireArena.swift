@@ -45,8 +45,11 @@ final class WireArena {
   }
 
   /// A `bytes` field.
-  func bytes(_ text: String) -> ProtobufCBinaryData {
-    let (count, pointer) = list(Array(text.utf8))
+  func bytes(_ text: String) -> ProtobufCBinaryData { bytes(Array(text.utf8)) }
+
+  /// A `bytes` field.
+  func bytes(_ content: [UInt8]) -> ProtobufCBinaryData {
+    let (count, pointer) = list(content)
     return ProtobufCBinaryData(len: count, data: pointer)
   }
 }

@@ -82,6 +82,15 @@ enum WireReading {
     return text
   }
 
+  /// A `bytes` field.
+  static func bytes(
+    _ bytes: ProtobufCBinaryData, atMost maximum: Int, _ field: String
+  ) throws(MessagingError) -> [UInt8] {
+    try Bounds.count(bytes.len, atMost: maximum, field)
+    guard let data = bytes.data, bytes.len > 0 else { return [] }
+    return Array(UnsafeBufferPointer(start: data, count: bytes.len))
+  }
+
   /// The finish reason; 0 is none.
   static func finish(_ raw: UInt32, _ field: String) throws(MessagingError) -> FinishReason? {
     if raw == 0 { return nil }

@@ -3,13 +3,26 @@ import Foundation
 extension ModelConfig {
   /// Reads `config.json` (and `generation_config.json` where there is one) of a checkpoint folder.
   public init(directory: String) throws(ModelError) {
-    let path = directory + "/config.json"
-    let object = try JSONFields(path: path)
-    try self.init(object, path: path)
+    let (path, generation) = (directory + "/config.json", directory + "/generation_config.json")
+    try self.init(
+      configuration: JSONFields.content(of: path),
+      generation: FileManager.default.fileExists(atPath: generation)
+        ? JSONFields.content(of: generation) : nil,
+      path: path)
+  }
+
+  /// Reads the contents of `config.json` and of `generation_config.json`, where there is one.
+  ///
+  /// - Parameters:
+  ///   - configuration: numbers and names, as JSON.
+  ///   - generation: what ends an answer, as JSON; nil for none.
+  ///   - path: where the former comes from, for messages.
+  /// - Throws: what is wrong with them.
+  public init(configuration: Data, generation: Data?, path: String) throws(ModelError) {
+    try self.init(JSONFields(configuration, path: path), path: path)
     // generation_config.json is where newer folders say what ends an answer.
-    let generation = directory + "/generation_config.json"
-    if FileManager.default.fileExists(atPath: generation) {
-      let ids = try JSONFields(path: generation).integers("eos_token_id")
+    if let generation {
+      let ids = try JSONFields(generation, path: "generation_config.json").integers("eos_token_id")
       if !ids.isEmpty { endTokenIDs = ids.map { Int32(clamping: $0) } }
     }
   }
@@ -112,12 +125,10 @@ extension ModelConfig.Text {
 struct JSONFields {
   private let object: [String: Any]
 
-  init(path: String) throws(ModelError) {
-    let data: Data
-    do { data = try Data(contentsOf: URL(filePath: path)) } catch {
+  static func content(of path: String) throws(ModelError) -> Data {
+    do { return try Data(contentsOf: URL(filePath: path)) } catch {
       throw .configuration(path: path, reason: "cannot be read")
     }
-    try self.init(data, path: path)
   }
 
   init(_ data: Data, path: String) throws(ModelError) {

@@ -4,7 +4,7 @@ import Synchronization
 ///
 /// A task that sleeps would do, but on Linux a cancelled `Task.sleep` keeps its timer and its task until
 /// the time is over: with deadlines of minutes a service grew by 1.4 kB a request (LOG.md, 2026-11-24).
-/// Here one task looks every tenth of a second for as long as anything is due at all.
+/// Here one task looks every so often for as long as anything is due at all.
 public final class Alarms: Sendable {
   private struct Entry {
     let due: ContinuousClock.Instant
@@ -16,12 +16,13 @@ public final class Alarms: Sendable {
     var isLooking = false
   }
 
-  /// How late a call may be.
-  public static let precision = Duration.milliseconds(100)
+  private let precision: Duration
   private let state = Mutex(State())
 
   /// No calls yet.
-  public init() {}
+  ///
+  /// - Parameter precision: how late a call may be.
+  public init(precision: Duration = .milliseconds(100)) { self.precision = precision }
 
   /// Calls `action` from some thread after `duration`.
   ///
@@ -45,7 +46,7 @@ public final class Alarms: Sendable {
 
   private func look() async {
     while let next = callDue() {
-      let wait = min(next - .now, Self.precision)
+      let wait = min(next - .now, precision)
       if wait > .zero { try? await Task.sleep(for: wait) }
     }
   }

@@ -14,6 +14,8 @@ final class AssignedStage {
   let executor: StageExecutor
   /// Bytes of the checkpoint this stage uses.
   let weightByteCount: Int
+  /// Keeps what was fetched for it in the cache.
+  private let lease: TensorLease?
   private let links: StageLinks
   private let results: Socket
   /// The worker that starts decode steps; nil when it is this one.
@@ -23,22 +25,19 @@ final class AssignedStage {
   let receivers: [WorkerAddress]
   private var heard: [Int: Int]
 
-  /// Loads the weights that `assign` asks for, unless `previous` has them, and connects to the
-  /// neighbours.
+  /// Loads the weights that `assign` asks for from `model`, unless `previous` has them, and connects to
+  /// the neighbours.
   ///
   /// - Throws: `Failure`, `ModelError`, `CheckpointError` or `MessagingError`.
   init(
     _ assign: Assign, previous: AssignedStage?, configuration: WorkerConfiguration,
-    in context: Context
+    in context: Context, model: () throws -> StageModel
   ) throws {
-    let directory = configuration.modelDirectory ?? assign.modelDirectory
-    let config = try ModelConfig(directory: directory)
-    guard config.fingerprint == assign.fingerprint else {
-      throw Failure(
-        code: "other_model",
-        message: "the model in \(directory) is not the coordinator's; copy it there, or give this "
-          + "worker the right folder with --model")
+    let model = previous == nil ? try model() : nil
+    guard let config = model?.config ?? previous?.executor.section.config else {
+      throw Failure(code: "load_failed", message: "there is no model")
     }
+    lease = model?.lease ?? previous?.lease
     guard let precision = Precision(rawValue: assign.precision) else {
       throw Failure(code: "unsupported", message: "precision '\(assign.precision)' is unknown here")
     }
@@ -49,14 +48,16 @@ final class AssignedStage {
     guard plan.stages.indices.contains(assign.stage) else {
       throw Failure(code: "invalid_plan", message: "there is no stage \(assign.stage)")
     }
+    let blocks = plan.stages[assign.stage].blocks
     loaded = LoadedStage(
-      blocks: plan.stages[assign.stage].blocks, precision: assign.precision,
+      blocks: blocks, precision: assign.precision,
       fingerprint: assign.fingerprint)
     let section =
-      try previous?.executor.section
-      ?? ModelSection(
-        config: config, checkpoint: Checkpoint(directory: directory), blocks: loaded.blocks,
-        precision: precision)
+      try model.map {
+        try ModelSection(
+          config: config, checkpoint: $0.checkpoint, blocks: blocks, precision: precision)
+      } ?? previous?.executor.section
+    guard let section else { throw Failure(code: "load_failed", message: "there is no model") }
     weightByteCount = section.weightByteCount
     let limits = configuration.limits
     executor = StageExecutor(
@@ -185,8 +186,9 @@ final class AssignedStage {
     _ message: StageExecutor.Outgoing, _ control: WorkerControl
   ) throws(MessagingError) -> Int {
     switch message {
-    case .microBatch(let batch):
+    case .microBatch(var batch):
       guard batch.route.indices.contains(batch.stage) else { return 0 }
+      batch.encoding = assign.encoding
       return try untilTaken(control) { wait throws(MessagingError) in
         try links.send(.microBatch(batch), to: batch.route[batch.stage], wait: wait)
       }

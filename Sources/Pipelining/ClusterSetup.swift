@@ -20,6 +20,10 @@ public struct ClusterSetup: Sendable {
   /// Plans are counted from here. Each coordinator's life begins at another number, so that what an
   /// earlier one left on its way is not taken for this one's.
   public var firstEpoch: UInt64
+  /// How rows travel from stage to stage.
+  public var encoding = TensorEncoding.exact
+  /// Where workers without files of the model get its tensors; empty where nobody gives them.
+  public var modelEndpoint = ""
 
   /// A setup.
   public init(
@@ -58,8 +62,14 @@ public enum CoordinatorReport: Sendable, Equatable {
   case workerWeighed(name: String, what: String)
   /// Something under way was lost between the workers; the plan is begun anew with the same ones.
   case stalled(milliseconds: Int)
+  /// What a worker that has come would be good for.
+  case advice(String)
+  /// A client orders something of the cluster.
+  case ordered(ClusterOrder, by: String)
   /// What the gatekeeper of its endpoints did.
   case gate(GateReport)
+  /// A worker without files of the model was told what these blocks are made of.
+  case shared(blocks: Range<Int>, byteCount: Int)
   /// A plan was made.
   case assigned(epoch: UInt64, stages: [String])
   /// A token has gone through all stages.

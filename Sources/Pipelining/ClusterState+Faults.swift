@@ -41,7 +41,11 @@ extension ClusterState {
     case .gathering: return []
     case .loading:
       let late = orders.keys.sorted().filter { workers[$0]?.isReady == false }
-      if now - phaseStart > limits.loadMilliseconds, let worst = late.first {
+      // Weights that still come are a sign of life, however slow the way is.
+      let worst = late.first {
+        now - max(phaseStart, workers[$0]?.fetchMoved ?? 0) > limits.loadMilliseconds
+      }
+      if let worst {
         let how = "its stage has not loaded in \(limits.loadMilliseconds / 1000) s"
         return lose(worst, .slow(how), now: now)
       }
@@ -86,7 +90,7 @@ extension ClusterState {
   }
 
   /// Whether a worker was heard so lately that it may be taken to live.
-  private func isHeard(_ index: Int, now: Int) -> Bool {
+  func isHeard(_ index: Int, now: Int) -> Bool {
     guard let worker = workers[index] else { return false }
     return worker.unreachableSince == nil
       && now - worker.lastSeen <= 2 * limits.heartbeatMilliseconds
@@ -143,7 +147,9 @@ extension ClusterState {
   /// Takes a worker out of its stage: for good where it is gone, for a while where it is not.
   mutating func lose(_ index: Int, _ loss: WorkerLoss, now: Int) -> [Effect] {
     guard let worker = workers[index] else { return [] }
-    var effects: [Effect] = [.report(.workerLost(name: worker.name, reason: loss.text))]
+    // That one who was told to go is gone is no loss, however it went.
+    let loss = worker.isLeaving ? .left : loss
+    let effects: [Effect] = [.report(.workerLost(name: worker.name, reason: loss.text))]
     switch loss {
     case .slow, .unheard:
       strike(worker.name, now: now)

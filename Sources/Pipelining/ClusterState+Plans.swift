@@ -3,10 +3,11 @@ import PaliGemma
 
 /// Making plans from the workers there are.
 extension ClusterState {
-  /// Workers that may have a stage now.
+  /// Workers that may have a stage now. One that has just fallen silent may be the next to be lost:
+  /// when the coordinator's own network is gone all are, one after the other.
   func usable(now: Int) -> [ClusterWorker] {
     workers.values.filter { worker in
-      worker.unreachableSince == nil
+      isHeard(worker.index, now: now) && !worker.isLeaving
         && strikes[worker.name]?.until ?? now <= now
     }.sorted { $0.index < $1.index }
   }
@@ -34,10 +35,13 @@ extension ClusterState {
       let choice = choose(usable(now: now), now: now),
       choice.plan.stages.map(\.blocks) != plan.stages.map(\.blocks)
         || choice.plan.stages.map(\.workers.count) != plan.stages.map(\.workers.count),
-      cost(choice.plan) <= limits.gainShare * cost(plan)
+      isOrdered(choice.plan) || cost(choice.plan) <= limits.gainShare * cost(plan)
     else { return [] }
-    let gain = Int((cost(plan) / cost(choice.plan) - 1) * 100)
-    return suspend("a plan that is \(gain) % faster takes over", isDeath: false, now: now)
+    let cause =
+      isOrdered(choice.plan)
+      ? "the plan for \(setup.template.workerCount) workers, as ordered, takes over"
+      : "a plan that is \(gain(of: choice.plan, over: plan)) % faster takes over"
+    return suspend(cause, isDeath: false, now: now)
       + assign(choice, now: now)
   }
 
@@ -47,7 +51,7 @@ extension ClusterState {
   }
 
   /// The slowest stage's operations.
-  private func cost(_ plan: PipelinePlan) -> Double {
+  func cost(_ plan: PipelinePlan) -> Double {
     let blocks = config.blocks
     return plan.stages.map { stage in
       stage.blocks.reduce(0) { $0 + config.operations(of: blocks[$1]) }
@@ -55,7 +59,7 @@ extension ClusterState {
     }.max() ?? 0
   }
 
-  private mutating func choose(_ present: [ClusterWorker], now: Int) -> Choice? {
+  mutating func choose(_ present: [ClusterWorker], now: Int) -> Choice? {
     if case .measured = setup.planning { return chooseAsMeasured(present, now: now) }
     var templates = [setup.template]
     if wasReady, let reduced = setup.template.reduced(to: present.count, config: config) {
@@ -71,7 +75,7 @@ extension ClusterState {
   }
 
   /// A template's stages with workers for them; nil when these are not enough.
-  private func plan(_ template: ClusterTemplate, over present: [ClusterWorker]) -> PipelinePlan? {
+  func plan(_ template: ClusterTemplate, over present: [ClusterWorker]) -> PipelinePlan? {
     guard
       let places = template.filled(
         from: present.map { ($0.index, $0.name) }, holding: { workers[$0]?.loaded?.blocks })
@@ -83,7 +87,7 @@ extension ClusterState {
   }
 
   /// The machine whose memory a plan doesn't fit, with the figures; nil when all fit.
-  private func misfit(_ plan: PipelinePlan) -> String? {
+  func misfit(_ plan: PipelinePlan) -> String? {
     var needs: [String: Int] = [:]
     for stage in plan.stages {
       let need = MemoryNeed(config: config, precision: setup.precision, limits: limits)
@@ -130,6 +134,7 @@ extension ClusterState {
 
   mutating func assign(_ choice: Choice, now: Int) -> [Effect] {
     let plan = choice.plan
+    if isOrdered(plan) { orderedCount = nil }
     keepsCaches = canKeepCaches(plan)
     (self.plan, planNames) = (plan, choice.names)
     epoch += 1
@@ -155,7 +160,8 @@ extension ClusterState {
           epoch: epoch, modelDirectory: setup.modelDirectory, precision: setup.precision,
           stage: stage, stages: assignments, resultsEndpoint: setup.resultsEndpoint,
           maximumMicroBatches: limits.messagesInFlight(workerCount: plan.workerCount),
-          fingerprint: setup.fingerprint, keptEpoch: keepsCaches ? worker.assignedEpoch : 0)
+          fingerprint: setup.fingerprint, keptEpoch: keepsCaches ? worker.assignedEpoch : 0,
+          encoding: setup.encoding, modelEndpoint: setup.modelEndpoint)
         if worker.loaded?.blocks != place.blocks { worker.pace = WorkerPace() }
         worker.stage = stage
         worker.assignedEpoch = epoch
@@ -190,7 +196,7 @@ extension ClusterState {
   }
 
   var readyMessage: String {
-    let spares = workers.values.filter { $0.stage == nil }.map(\.name).sorted()
+    let spares = workers.values.filter { $0.stage == nil && !$0.isLeaving }.map(\.name).sorted()
     let reasons = leftOut.map { "; worker '\($0.name)' \($0.reason)" }.joined()
     return "all stages answered a probe"
       + (spares.isEmpty ? "" : "; spare: \(spares.joined(separator: ", "))") + reasons
@@ -210,8 +216,20 @@ extension ClusterState {
         rows.append(row)
       }
     }
-    var status = Status(state: phase.rawValue, message: message, stages: rows)
+    var status = Status(state: phase.rawValue, message: message + fetching, stages: rows)
+    status.nodes = nodes
+    status.wantedWorkerCount = setup.wantedWorkerCount
     fillInPlanning(&status)
     return status
+  }
+
+  /// How far workers are that fetch their weights, while they load.
+  private var fetching: String {
+    guard phase == .loading else { return "" }
+    let parts = workers.values.filter { $0.stage != nil && $0.fetch.all > 0 }
+      .sorted { $0.index < $1.index }.map { worker in
+        "\(worker.name) \(Int(100 * Double(worker.fetch.done) / Double(worker.fetch.all))) %"
+      }
+    return parts.isEmpty ? "" : "; fetching: \(parts.joined(separator: ", "))"
   }
 }

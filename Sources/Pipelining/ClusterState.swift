@@ -21,10 +21,14 @@ public struct ClusterState {
     /// The last stage's way to the coordinator is open.
     case pulse(Pulse)
     case tick
+    /// The coordinator itself has stood still for so many milliseconds.
+    case stoodStill(Int)
     /// The probes went through all stages, or one of them failed.
     case probed(epoch: UInt64, Failure?)
     /// Something moved: a token came, or a micro-batch was sent.
     case moved
+    /// A client orders something.
+    case order(ClusterOrder, from: PeerIdentity)
   }
 
   /// Something to be done.
@@ -34,6 +38,8 @@ public struct ClusterState {
     case suspend(isDeath: Bool)
     /// All stages are loaded: open the ways in and send probes.
     case begin(PipelinePlan, epoch: UInt64, keepsCaches: Bool, ways: [WorkerAddress])
+    /// What became of a client's order.
+    case answer(OrderAnswer, PeerIdentity)
     case report(CoordinatorReport)
   }
 
@@ -48,7 +54,10 @@ public struct ClusterState {
   /// Whether anything is under way; said by whoever has the requests.
   public var hasWork = false
   var workers: [Int: ClusterWorker] = [:]
-  let setup: ClusterSetup
+  /// Its template changes when a client orders more or fewer workers.
+  var setup: ClusterSetup
+  /// The workers of a plan that was ordered and has not been made yet: it needn't pay.
+  var orderedCount: Int?
   let config: ModelConfig
   let limits: Limits
   var plan: PipelinePlan?
@@ -97,10 +106,14 @@ public struct ClusterState {
       if pulse.epoch == epoch { resultsHeard[pulse.worker] = now }
       return []
     case .tick: return tick(now: now)
+    case .stoodStill(let milliseconds):
+      forgive(milliseconds)
+      return []
     case .moved:
       moved(now: now)
       stalls = 0
       return []
+    case .order(let order, let client): return follow(order, from: client, now: now)
     case .probed(let epoch, let failure):
       guard epoch == self.epoch, phase == .probing else { return [] }
       if let failure {
@@ -110,6 +123,21 @@ public struct ClusterState {
       (outageSince, wasReady) = (nil, true)
       return [.report(.ready(epoch: shown(epoch)))]
     }
+  }
+
+  /// The coordinator was stopped, or swapped out, or its machine asleep: what it didn't hear meanwhile
+  /// says nothing of others.
+  private mutating func forgive(_ milliseconds: Int) {
+    for index in workers.keys {
+      workers[index]?.lastSeen += milliseconds
+      if workers[index]?.unreachableSince != nil {
+        workers[index]?.unreachableSince? += milliseconds
+      }
+    }
+    for index in resultsHeard.keys { resultsHeard[index]? += milliseconds }
+    lastMove += milliseconds
+    phaseStart += milliseconds
+    lastOrder += milliseconds
   }
 
   mutating func enter(_ phase: Phase, _ message: String, now: Int) {
@@ -137,7 +165,11 @@ public struct ClusterState {
     workers[index]?.lastSeen = now
     workers[index]?.unreachableSince = nil
     switch message {
+    case .heartbeat where workers[index]?.isLeaving ?? false:
+      // It didn't hear it.
+      return [.send(.shutdown(reason: Self.leaveText), peer)]
     case .heartbeat(let heartbeat):
+      workers[index]?.takeFetch(heartbeat.gauges, now: now)
       let reply = HeartbeatReply(epoch: epoch, echoNanoseconds: heartbeat.sentNanoseconds)
       return [.send(.heartbeatReply(reply), peer)] + judge(heartbeat, of: index, now: now)
     case .workerSpeed(let speed): return weigh(speed, of: index, now: now)
@@ -163,16 +195,13 @@ public struct ClusterState {
       // It didn't hear its welcome.
       return [.send(welcome(known.index), peer)]
     }
-    var effects: [Effect] = []
-    // The same process once more: it lost its line to the coordinator, or was given up.
-    for old in workers.values.sorted(by: { $0.index < $1.index })
-    where old.peer == peer || old.register.dataEndpoint == register.dataEndpoint {
-      effects += lose(old.index, .left, now: now)
+    // The same process once more, which lost its line to the coordinator or was given up; or another
+    // at its address, so that it must have ended without a word.
+    let replaced = workers.values.sorted { $0.index < $1.index }.filter {
+      $0.peer == peer || $0.register.dataEndpoint == register.dataEndpoint
     }
-    guard workers.count < limits.workers else {
-      return effects + [
-        .send(.shutdown(reason: "the cluster has \(workers.count) workers already"), peer)
-      ]
+    guard workers.count - replaced.count < limits.workers else {
+      return [.send(.shutdown(reason: "the cluster has \(workers.count) workers already"), peer)]
     }
     let index = nextIndex
     nextIndex += 1
@@ -184,12 +213,19 @@ public struct ClusterState {
     }
     worker.joined = now
     workers[index] = worker
-    effects += [
+    var effects: [Effect] = [
       .send(welcome(index), peer),
       .report(.workerJoined(name: register.name, endpoint: register.dataEndpoint)),
     ]
+    // After the new one has come, which may take the place at once.
+    for old in replaced {
+      effects += lose(old.index, old.peer == peer ? .left : .dead, now: now)
+    }
     if phase == .gathering { return effects + remake(now: now) }
-    if phase == .ready { message = readyMessage }
+    if phase == .ready {
+      message = readyMessage
+      effects += advice(now: now).map { [.report(.advice($0))] } ?? []
+    }
     return effects
   }
 

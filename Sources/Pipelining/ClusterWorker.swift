@@ -22,6 +22,17 @@ struct ClusterWorker {
   var speed: WorkerSpeed?
   var joined = 0
   var microBatches: UInt64 = 0
+  /// Whether it was told to end, and gets no stage any more.
+  var isLeaving = false
+  /// Weights that it fetches: those that are there, and all; and when the former last grew.
+  var fetch: (done: Int, all: Int) = (0, 0)
+  var fetchMoved = 0
+
+  /// Takes note of what a heartbeat says of that.
+  mutating func takeFetch(_ gauges: Gauges, now: Int) {
+    if gauges.fetchedBytes > fetch.done { fetchMoved = now }
+    fetch = (gauges.fetchedBytes, gauges.fetchBytes)
+  }
 
   var name: String { register.name }
 }

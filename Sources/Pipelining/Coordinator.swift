@@ -26,6 +26,8 @@ public final class Coordinator: Engine {
     public var precision: Precision
     /// Who makes the plan.
     public var planning = ClusterPlanning.template
+    /// How rows travel from stage to stage.
+    public var encoding = TensorEncoding.exact
     /// How its sockets are protected.
     public var links = Links.local
     /// Every maximum.
@@ -82,6 +84,7 @@ public final class Coordinator: Engine {
     let limits = configuration.limits
     let submissions = try SubmissionQueue(capacity: limits.mailbox)
     submissions.telemetry.serves(configuration.model)
+    submissions.telemetry.takes(pictureSide: config.vision.imageSide)
     let replies = try Mailbox<(PeerIdentity, ServerMessage)>(capacity: 2 * limits.mailbox)
     let (clients, clientSink) = AsyncStream<ClientEvent>.makeStream(
       bufferingPolicy: .bufferingOldest(limits.requestsWaiting))

@@ -14,6 +14,7 @@ final class CoordinatorLoop {
   private var memory: ClientMemory
   private let router: Socket
   private let results: Socket
+  private let model: ModelDoor
   private var state: CoordinatorState
   private var way: FirstStages?
   private let limits: Limits
@@ -26,6 +27,7 @@ final class CoordinatorLoop {
   private var lastPublished = 0
   private var publishedEpoch: UInt64 = 0
   private var lastPulse = 0
+  private var lastTurn = 0
 
   init(
     _ configuration: Coordinator.Configuration, config: ModelConfig,
@@ -59,6 +61,11 @@ final class CoordinatorLoop {
     setup.model = ModelNumbers(
       text: config.json, fingerprint: config.fingerprint,
       precision: configuration.precision.rawValue)
+    setup.encoding = configuration.encoding
+    model = try ModelDoor(
+      configuration, config: config, endpoint: Endpoints.beside(endpoint, suffix: "model"),
+      report: { reports.yield($0) })
+    setup.modelEndpoint = model.endpoint
     state = CoordinatorState(setup: setup, config: config, limits: limits)
     reports.yield(.listening(endpoint: endpoint))
   }
@@ -74,7 +81,9 @@ final class CoordinatorLoop {
     _ = poller.add(results)
     _ = poller.add(fileDescriptor: submissions.mailbox.wakeup)
     _ = poller.add(fileDescriptor: replies.wakeup)
+    lastTurn = now
     while takeCommands() {
+      noticeStandstill()
       receiveControl()
       receiveResults()
       sendReplies()
@@ -89,6 +98,15 @@ final class CoordinatorLoop {
     for peer in state.cluster.peers {
       try? send(.shutdown(reason: "the coordinator was stopped"), to: peer)
     }
+  }
+
+  /// A turn takes half a heartbeat at the most, unless the process or its machine stood still.
+  private func noticeStandstill() {
+    let pause = now - lastTurn
+    lastTurn = now
+    guard pause > 2 * limits.heartbeatMilliseconds else { return }
+    apply(.stoodStill(pause))
+    for peer in clientHeard.keys { clientHeard[peer]? += pause }
   }
 
   // MARK: Callers
@@ -142,7 +160,11 @@ final class CoordinatorLoop {
     guard sender.mayBe(isClient ? .client : .worker) else {
       return watch.refuse(peer, now: now)
     }
-    if isClient { return try receiveClient(ClientMessage.decode(delivery.frames), from: peer) }
+    if isClient {
+      let message = try ClientMessage.decode(delivery.frames)
+      if case .order(let order) = message { return follow(order, from: peer, sender) }
+      return try receiveClient(message, from: peer)
+    }
     var message = try ControlMessage.decode(delivery.frames)
     if case .register(var register) = message {
       register.publicKey = delivery.senderKey ?? ""
@@ -181,6 +203,15 @@ final class CoordinatorLoop {
     }
   }
 
+  /// Does what a client orders of the cluster; who it was stays in the log.
+  private func follow(_ order: ClusterOrder, from peer: PeerIdentity, _ sender: Sender) {
+    var name = "a client"
+    if case .known(_, let own) = sender { name = "client \(own)" }
+    reports.yield(.ordered(order, by: name))
+    apply(.order(order, from: peer))
+    publish()
+  }
+
   private func dropSilentClients() {
     let now = now
     for (peer, heard) in clientHeard where now - heard > limits.clientSilenceMilliseconds {
@@ -209,6 +240,9 @@ final class CoordinatorLoop {
           if error.code == .unreachable { apply(.unreachable(peer)) }
         }
       case .report(let report): reports.yield(report)
+      case .answer(let answer, let client):
+        // A client that is gone meanwhile asks again.
+        try? router.send(ServerMessage.orderAnswer(answer).encode(), to: client)
       case .open(let workers, let epoch, let workerCount):
         way = try? FirstStages(
           workers, epoch: epoch, in: context, limits: limits, workerCount: workerCount,

@@ -19,8 +19,12 @@ public struct CoordinatorState {
     case submit(UInt64, PreparedRequest)
     /// A caller doesn't want it any more.
     case cancel(UInt64)
+    /// A client orders something.
+    case order(ClusterOrder, from: PeerIdentity)
     /// Time has passed.
     case tick
+    /// The coordinator itself has stood still for so many milliseconds.
+    case stoodStill(Int)
   }
 
   /// Something to be done.
@@ -33,6 +37,8 @@ public struct CoordinatorState {
     case post(MicroBatch)
     case deliver([Scheduler.Event])
     case report(CoordinatorReport)
+    /// What became of a client's order.
+    case answer(OrderAnswer, PeerIdentity)
   }
 
   /// Ids of probes: above all ids that callers get.
@@ -73,6 +79,10 @@ public struct CoordinatorState {
     case .cancel(let id):
       guard scheduler.cancel(id) else { return [] }
       return cluster.peers.map { .send(.cancel(epoch: cluster.epoch, requests: [id]), $0) }
+    case .stoodStill(let milliseconds):
+      return apply(cluster.handle(.stoodStill(milliseconds), now: now), now: now)
+    case .order(let order, let client):
+      return apply(cluster.handle(.order(order, from: client), now: now), now: now)
     case .tick: return apply(cluster.handle(.tick, now: now), now: now) + endOutage(now: now)
     }
   }
@@ -139,6 +149,7 @@ public struct CoordinatorState {
         result.append(.send(.assign(assign), peer))
       case .send(let message, let peer): result.append(.send(message, peer))
       case .report(let report): result.append(.report(report))
+      case .answer(let answer, let client): result.append(.answer(answer, client))
       case .suspend(let isDeath):
         probes = []
         let events = scheduler.suspend(isDeath: isDeath)

@@ -1,17 +1,19 @@
 import Messaging
 
-/// Who is listened to at the coordinator's control door: holders of keys that are let in, as long as
-/// they stay within what a peer may send. Owned by the coordinator's thread.
+/// Who is listened to at one of the coordinator's doors: holders of keys that are let in, as long as
+/// they stay within what a peer may send. Owned by the door's thread.
 struct DoorWatch {
   private let gate: Gatekeeper
+  private let door: Door
   private let report: (GateReport) -> Void
   private var ledger: PeerLedger
 
   init(
-    _ gate: Gatekeeper, limits: PeerLedger.Limits = PeerLedger.Limits(),
+    _ gate: Gatekeeper, door: Door = .control, limits: PeerLedger.Limits = PeerLedger.Limits(),
     report: @escaping (GateReport) -> Void
   ) {
     self.gate = gate
+    self.door = door
     self.report = report
     ledger = PeerLedger(limits)
   }
@@ -24,7 +26,7 @@ struct DoorWatch {
   ) -> Sender? {
     let byteCount = delivery.frames.reduce(0) { $0 + $1.byteCount }
     guard tell(ledger.note(name(peer), byteCount: byteCount, now: now), peer) else { return nil }
-    return gate.sender(delivery.senderKey, at: .control)
+    return gate.sender(delivery.senderKey, at: door)
   }
 
   /// Takes note of a message that was no good.

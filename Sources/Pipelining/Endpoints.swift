@@ -20,11 +20,30 @@ public enum Endpoints {
   /// Where others reach what a process at `coordinator` has bound as `endpoint`: one that is bound to
   /// every address of its machine is reached by the address the coordinator was.
   static func reachable(_ endpoint: String, asSeenFrom coordinator: String) -> String {
-    guard let (host, port) = parts(endpoint), ["*", "0.0.0.0", "[::]"].contains(host),
+    guard let (host, port) = parts(endpoint), everywhere.contains(host),
       let there = parts(coordinator)
     else { return endpoint }
     return "tcp://\(there.host):\(port)"
   }
+
+  /// What a worker tells others of the endpoint it has bound: for one on every address of its machine,
+  /// the address by which it reaches the coordinator.
+  static func advertised(_ endpoint: String, toward coordinator: String) -> String {
+    guard let (host, port) = parts(endpoint), everywhere.contains(host),
+      let there = parts(coordinator),
+      let address = LocalAddress.toward(there.host, port: there.port)
+    else { return endpoint }
+    return "tcp://\(address):\(port)"
+  }
+
+  /// Whether others can connect to `endpoint` as it is written: a host and a port, neither left open.
+  public static func isComplete(_ endpoint: String) -> Bool {
+    guard let (host, port) = parts(endpoint) else { return false }
+    return !host.isEmpty && !everywhere.contains(host) && UInt16(port) ?? 0 > 0
+  }
+
+  /// Stand for every address of a machine.
+  private static let everywhere: Set = ["*", "0.0.0.0", "[::]"]
 
   /// Where a worker takes micro-batches if it isn't told: a free port of the address by which this
   /// machine reaches the coordinator; a file beside the coordinator's.

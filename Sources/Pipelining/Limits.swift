@@ -52,6 +52,12 @@ public struct Limits: Sendable, Equatable {
   public var microBatchMilliseconds = 2000
   /// How long a stage's weights may take to load: 10 GB from a slow disk.
   public var loadMilliseconds = 600_000
+  /// Chunks of weights under way to one worker: 8 MiB, what a link of 1 Gbit/s carries in 67 ms.
+  public var chunksInFlight = 8
+  /// How long a worker waits for weights before it connects anew: one chunk at 1 Mbit/s takes 8 s.
+  public var fetchStallMilliseconds = 30_000
+  /// Such waits in a row, without a byte, before it gives up; and times one chunk may come damaged.
+  public var fetchAttempts = 4
   /// How long requests wait for a cluster that has lost its pipeline, before they fail.
   public var outageMilliseconds = 60_000
   /// The wait of a worker that was lost twice; it doubles with each loss.

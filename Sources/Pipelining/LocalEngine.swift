@@ -27,6 +27,7 @@ public final class LocalEngine: Engine {
     limits: Limits = Limits()
   ) async throws -> LocalEngine {
     let submissions = try SubmissionQueue(capacity: limits.mailbox)
+    submissions.telemetry.takes(pictureSide: config.vision.imageSide)
     let end = ThreadEnd()
     let loaded: Result<Void, any Error> = await withCheckedContinuation { continuation in
       let thread = Thread {

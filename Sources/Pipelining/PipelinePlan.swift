@@ -67,9 +67,6 @@ public struct PipelinePlan: Sendable, Equatable {
   /// Stages from the token embedding to the head: those a decode step goes through.
   public var decodeStageCount: Int { stages.count - embeddingStage }
 
-  /// Workers of all stages, replicas included.
-  public var workerCount: Int { stages.reduce(0) { $0 + $1.workers.count } }
-
   /// A plan within one process: `stageCount` stages of about equal cost, worker i runs stage i.
   ///
   /// - Throws: `invalid_plan` when there are fewer blocks than stages.

@@ -31,12 +31,18 @@ public struct Scheduler {
     var hasCaches = false
     /// Workers lost while it was under way, and those lost while it alone was.
     var losses = 0
-    var blames = 0
+    var lossesAlone = 0
+    /// It was the only suspect under way when one more worker died: it goes alone, with nothing else
+    /// under way at all, until it is known.
+    var isAccused = false
     var isProbe = false
 
-    /// It was there when two workers died: from now on it goes alone, until it is known whether it is
-    /// what kills them.
+    /// It was there when two workers died: from now on it goes alone among its like, until it is known
+    /// whether it is what kills them.
     var isSuspect: Bool { losses >= 2 }
+    /// Nothing but it explains the deaths: two of them while it alone was under way, or one after it
+    /// stood accused. Two machines that fail by themselves don't make a request poisonous.
+    var isPoison: Bool { lossesAlone >= (isAccused ? 1 : 2) }
   }
   private struct Prefill {
     var route: [Int]
@@ -126,8 +132,9 @@ public struct Scheduler {
   /// The plan is over: what was under way stands in line again.
   ///
   /// - Parameter isDeath: whether a worker died of it, perhaps by what it computed. A request that
-  ///   was alone under way when that happened twice, or that was the only one under suspicion when
-  ///   it happened a third time, is what kills workers.
+  ///   was alone under way when that happened twice is what kills workers. In company it takes two
+  ///   deaths more: after two it goes alone among those that were there both times, after a third
+  ///   alone altogether.
   /// - Returns: that request's end, with `poison_request`.
   public mutating func suspend(isDeath: Bool) -> [Event] {
     let under = active.filter { !(records[$0]?.isProbe ?? true) }.sorted()
@@ -153,14 +160,13 @@ public struct Scheduler {
   /// - Returns: the request that must be what kills workers.
   private mutating func blame(_ under: [UInt64]) -> UInt64? {
     let suspects = under.filter { records[$0]?.isSuspect ?? false }
-    if suspects.count == 1 {
-      records[suspects[0]]?.losses += 1
-      return suspects[0]
-    }
     for id in under { records[id]?.losses += 1 }
-    guard under.count == 1, let alone = under.first else { return nil }
-    records[alone]?.blames += 1
-    return records[alone]?.blames == 2 ? alone : nil
+    if under.count == 1, let alone = under.first {
+      records[alone]?.lossesAlone += 1
+      if records[alone]?.isPoison ?? false { return alone }
+    }
+    if suspects.count == 1 { records[suspects[0]]?.isAccused = true }
+    return nil
   }
 
   /// A new plan: what was under way goes on under it.
@@ -193,6 +199,11 @@ public struct Scheduler {
   /// long answer to end.
   public mutating func nextMicroBatch() -> MicroBatch? {
     guard let plan else { return nil }
+    if let accused = records.first(where: { $0.value.isAccused })?.key {
+      guard active.allSatisfy({ records[$0]?.isProbe ?? false }) else { return nil }
+      replays.removeAll { $0 == accused }
+      return prefill([accused], route: nextRoute(plan))
+    }
     if let batch = nextResumption(plan) { return batch }
     guard prefills.count < limits.prefillsInFlight(workerCount: plan.workerCount) else {
       return nil

@@ -36,6 +36,17 @@ public struct StatusClient: ~Copyable {
     }
   }
 
+  /// Orders something of the cluster.
+  ///
+  /// - Returns: nil when no answer came in `milliseconds`; whether it was followed is not known then.
+  public func order(
+    _ order: ClusterOrder, milliseconds: Int
+  ) throws(MessagingError) -> OrderAnswer? {
+    try ask(.order(order), milliseconds: milliseconds) { message in
+      if case .orderAnswer(let answer) = message { answer } else { nil }
+    }
+  }
+
   /// One question on a connection of its own.
   public static func ask(
     _ endpoint: String, links: Links = .local, milliseconds: Int

@@ -73,6 +73,15 @@ public struct StatusDocument: Codable, Sendable, Equatable {
     var node: String
     var note: String
   }
+  /// One worker, with a stage or without.
+  struct Worker: Codable, Sendable, Equatable {
+    var name: String
+    var node: String
+    var state: String
+    var stage: String
+    var threads: Int
+    var memoryBytes: Int
+  }
 
   var state: String
   var message: String
@@ -84,6 +93,8 @@ public struct StatusDocument: Codable, Sendable, Equatable {
   var spares: [Spare]
   var service: Service
   var stages: [Stage]
+  var workers: [Worker]
+  var wantedWorkers: Int
 
   /// A status as it is written.
   public init(_ status: Status) {
@@ -92,7 +103,7 @@ public struct StatusDocument: Codable, Sendable, Equatable {
     predictedImagesPerSecond = status.predictedImagesPerSecond
     predictedBottleneck = status.predictedBottleneck
     spares = status.nodes.filter { !$0.note.isEmpty }.map {
-      Spare(worker: $0.name, node: $0.node, note: $0.note)
+      Spare(worker: $0.worker, node: $0.node, note: $0.note)
     }
     serving = status.model.map {
       Model(
@@ -100,6 +111,12 @@ public struct StatusDocument: Codable, Sendable, Equatable {
     }
     service = Service(status.service)
     stages = status.stages.map(Stage.init)
+    workers = status.nodes.map {
+      Worker(
+        name: $0.worker, node: $0.node, state: $0.state.rawValue, stage: $0.stage,
+        threads: $0.threads, memoryBytes: $0.memoryBytes)
+    }
+    wantedWorkers = status.wantedWorkerCount
   }
 
   /// The JSON, with sorted keys.

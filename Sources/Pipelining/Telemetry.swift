@@ -53,6 +53,9 @@ public final class Telemetry: Sendable {
   /// The model that answers, for the status; nil says nothing.
   public func serves(_ model: ModelIdentity?) { state.withLock { $0.model = model } }
 
+  /// The side of its pictures, for the status.
+  func takes(pictureSide: Int) { state.withLock { $0.pictureSide = pictureSide } }
+
   // MARK: For the engine
 
   /// A request with so many pictures was submitted.

@@ -20,6 +20,7 @@ extension Telemetry {
     private(set) var history = History()
     private(set) var base = Status(state: "starting")
     var model: ModelIdentity?
+    var pictureSide: Int?
     var measures: [Int: WorkerMeasure] = [:]
     var spans = Ring<TraceSpan>(capacity: MessageLimits.traceSpanCount)
 
@@ -123,6 +124,7 @@ extension Telemetry {
     func status(at now: UInt64) -> Status {
       var status = base
       status.model = model
+      status.pictureSide = pictureSide
       var active = active
       if let since = activeSince {
         active.add(Double(now - min(now, since)), from: since, to: now)

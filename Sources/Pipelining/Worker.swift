@@ -46,7 +46,9 @@ public final class Worker {
     control = try WorkerControl(
       configuration,
       registration: Register(
-        name: configuration.name, host: ProcessInfo.processInfo.hostName, dataEndpoint: endpoint,
+        name: configuration.name, host: ProcessInfo.processInfo.hostName,
+        dataEndpoint: configuration.advertisedEndpoint
+          ?? Endpoints.advertised(endpoint, toward: configuration.coordinatorEndpoint),
         instructionSet: Kernels.instructionSet, threads: configuration.threadCount,
         memoryBytes: Int(clamping: ProcessInfo.processInfo.physicalMemory),
         softwareVersion: configuration.softwareVersion), in: context, gate: gate)
@@ -56,7 +58,7 @@ public final class Worker {
   public struct StopHandle: Sendable {
     fileprivate let control: WorkerControl
     /// Ends the worker after the micro-batch it computes.
-    public func stop() { _ = control.inbox.post(.stop) }
+    public func stop() { control.leave(.stop) }
   }
 
   /// Ends `run` from another thread, a signal handler's for instance.
@@ -81,7 +83,12 @@ public final class Worker {
       }
       // What waits in vain counts as waiting, loading as neither.
       if stage?.isPaused ?? true { waitingSince = start }
+      let before = Clock.milliseconds
       _ = try? poller.wait(.milliseconds(configuration.limits.heartbeatMilliseconds))
+      // Who was stopped has not heard the others, and they are not to blame.
+      if Clock.milliseconds - before > 2 * configuration.limits.heartbeatMilliseconds {
+        stage?.beginHearing()
+      }
     }
   }
 
@@ -89,7 +96,8 @@ public final class Worker {
   private func takeOrders() throws(Failure) -> Bool {
     control.isInterrupted.store(false, ordering: .releasing)
     for gateReport in gateReports.takeAll() { report(.gate(gateReport)) }
-    for event in control.inbox.takeAll() {
+    let events = control.takeEvents()
+    for (index, event) in events.enumerated() {
       switch event {
       case .stop: return false
       case .lost(let failure): throw failure
@@ -104,7 +112,12 @@ public final class Worker {
         number = welcome.worker
         report(.welcomed(worker: welcome.worker))
         measure(welcome)
-      case .order(.assign(let assign)): try load(assign)
+      case .order(.assign(let assign)):
+        // Loading may take minutes: not for an order that another has followed.
+        let isLast = !events[(index + 1)...].contains {
+          if case .order(.assign) = $0 { true } else { false }
+        }
+        if isLast { try load(assign) }
       case .order(.reset(let epoch)) where stage?.assign.epoch == epoch:
         pause()
         report(.reset)
@@ -144,11 +157,20 @@ public final class Worker {
     let wanted = LoadedStage(
       blocks: assign.stages[assign.stage].blocks, precision: assign.precision,
       fingerprint: assign.fingerprint)
-    if stage?.loaded != wanted { stage = nil }
+    if stage?.loaded != wanted {
+      stage = nil
+      control.loaded.withLock { $0 = nil }
+    }
+    let isKept = stage != nil
     let start = Clock.milliseconds
+    control.loadingEpoch.store(assign.epoch, ordering: .releasing)
+    defer { control.loadingEpoch.store(0, ordering: .releasing) }
     do {
       let loaded = try AssignedStage(
-        assign, previous: stage, configuration: configuration, in: context)
+        assign, previous: stage, configuration: configuration, in: context
+      ) {
+        try StageModel(assign, configuration: configuration, in: context, fetchHooks)
+      }
       let blocks = assign.stages[assign.stage].blocks
       let milliseconds = Clock.milliseconds - start
       stage = loaded
@@ -162,12 +184,24 @@ public final class Worker {
       report(
         .ready(
           stage: assign.stage, blocks: blocks, weightBytes: loaded.weightByteCount,
-          milliseconds: milliseconds))
+          milliseconds: milliseconds, areWeightsKept: isKept))
+    } catch is FetchInterrupted {
+      // Something else was ordered; what has come stays in the cache.
     } catch {
       let failure = (error as? Failure) ?? Failure(code: "load_failed", message: "\(error)")
       control.send(.workerFailure(WorkerFailure(epoch: assign.epoch, failure: failure)))
       throw failure
     }
+  }
+
+  private var fetchHooks: ModelFetch.Hooks {
+    ModelFetch.Hooks(
+      isInterrupted: { [control] in control.hasNews },
+      progress: { [control] done, all in
+        control.activity.withLock { activity in
+          (activity.gauges.fetchedBytes, activity.gauges.fetchBytes) = (done, all)
+        }
+      }, report: report)
   }
 
   private func sayReady(_ stage: AssignedStage, milliseconds: Int) {

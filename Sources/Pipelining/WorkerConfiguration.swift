@@ -7,10 +7,14 @@ public struct WorkerConfiguration: Sendable {
   public var coordinatorEndpoint: String
   /// Where this worker takes micro-batches; port `*` is a free one.
   public var dataEndpoint: String
+  /// Where others reach `dataEndpoint`, behind a translation of addresses or a proxy; nil means there.
+  public var advertisedEndpoint: String?
   /// A name for logs and for cluster files.
   public var name: String
   /// The checkpoint's folder on this machine; nil takes the path the coordinator gives.
   public var modelDirectory: String?
+  /// Where tensors from the coordinator are kept, on a machine that has no files of the model.
+  public var cache = ModelCache()
   /// Threads of the kernels.
   public var threadCount: Int
   /// How long to wait for a coordinator that isn't there, or not any more.
@@ -41,6 +45,32 @@ public struct WorkerConfiguration: Sendable {
   }
 }
 
+/// Where a worker keeps tensors that it got from its coordinator.
+public struct ModelCache: Sendable, Equatable {
+  /// The folder.
+  public var directory: String
+  /// Bytes that it may have.
+  public var byteCountMaximum: Int
+  /// Whether to use it although the model's files may be on this machine.
+  public var isPreferred: Bool
+
+  /// 20 GB: the 3B in f32, and as much again of others.
+  public static let standardByteCount = 20_000_000_000
+
+  /// A cache; without a folder it is the user's own, as XDG's rules have it.
+  public init(
+    directory: String? = nil, byteCountMaximum: Int = Self.standardByteCount,
+    isPreferred: Bool = false
+  ) {
+    let environment = ProcessInfo.processInfo.environment
+    let base = environment["XDG_CACHE_HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil }
+    self.directory =
+      directory ?? (base ?? NSHomeDirectory() + "/.cache") + "/palisade/tensors"
+    self.byteCountMaximum = byteCountMaximum
+    self.isPreferred = isPreferred
+  }
+}
+
 /// Something the worker's user may want to read or log.
 public enum WorkerReport: Sendable, Equatable {
   /// It listens for micro-batches.
@@ -50,7 +80,13 @@ public enum WorkerReport: Sendable, Equatable {
   /// It knows how fast it is, from a file of an earlier time or by having measured now.
   case measured(WorkerSpeed, milliseconds: Int)
   /// Its stage is loaded.
-  case ready(stage: Int, blocks: Range<Int>, weightBytes: Int, milliseconds: Int)
+  case ready(
+    stage: Int, blocks: Range<Int>, weightBytes: Int, milliseconds: Int, areWeightsKept: Bool)
+  /// It has no files of the model, and gets the weights of its stage from the coordinator; some of
+  /// them are in its cache.
+  case fetching(byteCount: Int, cached: Int, directory: String)
+  /// The weights are there; so many bytes had to come.
+  case fetched(byteCount: Int, milliseconds: Int)
   /// The plan ended; it waits for another.
   case reset
   /// What the gatekeeper of its data endpoint did.

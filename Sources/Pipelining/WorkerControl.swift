@@ -13,6 +13,14 @@ final class WorkerControl: Sendable {
     case away(milliseconds: Int)
     case back
     case stop
+
+    /// Whether it may end what the main thread does.
+    var isNews: Bool {
+      switch self {
+      case .order(.welcome), .order(.cancel): false
+      default: true
+      }
+    }
   }
   /// What the stage is doing, for heartbeats.
   struct Activity {
@@ -35,6 +43,11 @@ final class WorkerControl: Sendable {
   let loaded = Mutex<LoadedStage?>(nil)
   /// Whether an order came that ends what the main thread does: sending to somebody who takes nothing.
   let isInterrupted = Atomic(false)
+  /// The plan whose weights the main thread loads now; 0 for none. Its order, said again, is no news.
+  let loadingEpoch = Atomic<UInt64>(0)
+  /// Events with news that were left for the main thread, and those that it took.
+  private let posted = Atomic(0)
+  private let taken = Atomic(0)
   private let registration: Register
   private let configuration: WorkerConfiguration
   private let gate: Gatekeeper
@@ -70,12 +83,29 @@ final class WorkerControl: Sendable {
   /// A full inbox means a main thread that has not looked for a thousand orders: it is stuck, and
   /// the coordinator finds that out by its micro-batches.
   private func post(_ event: Event) {
-    switch event {
-    case .order(.welcome), .order(.cancel): break
-    default: isInterrupted.store(true, ordering: .releasing)
+    if case .order(.assign(let assign)) = event,
+      assign.epoch == loadingEpoch.load(ordering: .acquiring)
+    {
+      return
     }
-    _ = inbox.post(event)
+    if event.isNews { isInterrupted.store(true, ordering: .releasing) }
+    leave(event)
   }
+
+  /// Leaves an event for the main thread, whatever that does.
+  func leave(_ event: Event) {
+    if inbox.post(event), event.isNews { posted.add(1, ordering: .releasing) }
+  }
+
+  /// What has come for the main thread.
+  func takeEvents() -> [Event] {
+    let events = inbox.takeAll()
+    taken.add(events.count { $0.isNews }, ordering: .releasing)
+    return events
+  }
+
+  /// Whether something waits for the main thread that may end what it does.
+  var hasNews: Bool { posted.load(ordering: .acquiring) > taken.load(ordering: .acquiring) }
 
   /// The introduction, with what the worker holds now.
   private var introduction: ControlMessage {
@@ -101,7 +131,10 @@ final class WorkerControl: Sendable {
     _ = poller.add(fileDescriptor: outbox.wakeup)
     var line = Line(now: Clock.milliseconds)
     var links = PulseLinks()
+    var lastTurn = Clock.milliseconds
     while true {
+      line.forgive(Clock.milliseconds - lastTurn, limits: configuration.limits)
+      lastTurn = Clock.milliseconds
       while let frames = try socket.receive() {
         guard let message = try? ControlMessage.decode(frames) else { continue }
         if line.isAway { post(.back) }
@@ -175,7 +208,8 @@ final class WorkerControl: Sendable {
       return Failure(
         code: "no_coordinator",
         message: "no coordinator answered at \(endpoint) in \(milliseconds / 1000) s; "
-          + "start one with `palisade serve`, or check the endpoint and the network")
+          + ConnectionTrial.advice(
+            endpoint, options: configuration.links.toCoordinator(SocketOptions())))
     }
     guard milliseconds > welcome.silenceMilliseconds else { return nil }
     if !line.isAway {
@@ -234,6 +268,12 @@ private struct Line {
   private var lastRegistered: Int
 
   init(now: Int) { (lastHeard, lastRegistered) = (now, now) }
+
+  /// A turn takes a heartbeat at the most, unless the process stood still: then the coordinator is not
+  /// to blame for what wasn't heard.
+  mutating func forgive(_ milliseconds: Int, limits: Limits) {
+    if milliseconds > 2 * limits.heartbeatMilliseconds { lastHeard += milliseconds }
+  }
 
   /// Takes note of a message.
   ///

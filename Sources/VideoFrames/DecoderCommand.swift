@@ -2,8 +2,8 @@ import Imaging
 
 /// The command line of the decoder, as a list of arguments: no shell reads it, and nothing a user typed is ever part of an option.
 ///
-/// Frames come out as RGB in their own size: the model's resize must have Pillow's bits, and swscale's bicubic hasn't. Colours are converted with
-/// exact rounding and full chroma, by the matrix that the video declares, or BT.601 where it declares none.
+/// Frames come out in their own size: the model's resize must have Pillow's bits, and swscale's bicubic hasn't. Planes of 4:2:0 and 4:4:4 come out
+/// as they were decoded, and become RGB here (`Picture.init(width:height:planes:form:)`); what is coded otherwise is converted with exact rounding and full chroma.
 struct DecoderCommand: Sendable {
   /// Where decoding begins.
   enum Start: Sendable, Equatable {
@@ -20,9 +20,6 @@ struct DecoderCommand: Sendable {
   var options: FeedOptions
   /// The names of the `showinfo` filters.
   var tags: [String]
-
-  /// True when the decoder leaves frames out by itself, so that both places of the chain announce.
-  var isSelecting: Bool { selection != nil }
 
   var arguments: [String] {
     [
@@ -74,9 +71,11 @@ struct DecoderCommand: Sendable {
   private var filters: String {
     // Side data is thousands of bytes of log a frame, and used up by now: the picture has been turned upright.
     let announce = tags.map { "\($0)=checksum=0" }
+    // A format that is on the list passes through untouched.
     let exact = "scale=flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
-    let select = selection.map { ["select=\($0)", announce[1]] } ?? []
-    return (["sidedata=mode=delete", announce[0]] + select + [exact, "format=rgb24"])
+    let formats = "format=pix_fmts=yuv420p|yuvj420p|yuv444p|yuvj444p|rgb24"
+    let select = selection.map { ["select=\($0)"] } ?? []
+    return (["sidedata=mode=delete", announce[0]] + select + [exact, formats, announce[1]])
       .joined(separator: ",")
   }
 

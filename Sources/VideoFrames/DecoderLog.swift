@@ -1,4 +1,5 @@
 import Foundation
+import Imaging
 
 /// Reads what ffmpeg writes on its standard error: our announcements of frames, and its complaints.
 ///
@@ -9,7 +10,7 @@ struct DecoderLog {
   enum Place: Int, Sendable {
     /// As it was decoded.
     case decoded
-    /// Past the selection: its bytes follow.
+    /// Past the selection, as it leaves: its bytes follow.
     case selected
   }
 
@@ -20,12 +21,22 @@ struct DecoderLog {
     var width: Int
     var height: Int
     var isKeyFrame: Bool
+    /// How its bytes will be coded; nil is RGB. The colours' line comes behind the frame's, before its bytes.
+    var form: PlanarForm?
+
+    /// Whether it is the same frame, at another place.
+    func isSameFrame(as other: Announcement) -> Bool {
+      ticks == other.ticks && width == other.width && height == other.height
+        && isKeyFrame == other.isKeyFrame
+    }
   }
 
   /// Something worth knowing.
   enum Item: Sendable, Equatable {
     case clock(TimeBase, frameDuration: MediaTime?)
     case frame(Place, Announcement)
+    /// What is declared of the colours of the frame that was announced last.
+    case colours(Place, isFullRange: Bool?, redWeight: Double, blueWeight: Double)
     /// The input has an end, so it is no live stream.
     case finite
     case complaint(String, isError: Bool)
@@ -68,7 +79,9 @@ struct DecoderLog {
     }
     if !hasSeenInput, let at = line.position(after: "  Duration: ") {
       hasSeenInput = true
-      return line[at] == 78 /* N/A */ ? nil : .finite
+      // `N/A`; and a live stream in FLV, which RTMP carries, says that it lasts no time.
+      return line[at] == 78 || line.word(after: "  Duration: ", from: 0) == "00:00:00.00,"
+        ? nil : .finite
     }
     for (level, isError) in [("[error] ", true), ("[fatal] ", true), ("[warning] ", false)] {
       guard let at = line.position(after: level) else { continue }
@@ -93,14 +106,44 @@ struct DecoderLog {
         .flatMap { MediaTime(ticks: 1, timeBase: $0) }
       return .clock(timeBase, frameDuration: duration)
     }
+    if let colours = colours(place, from: start) { return colours }
     guard let pts = line.position(after: " pts:", from: start),
       let size = line.position(after: " s:", from: pts), let width = line.integer(size),
       let cross = line.position(after: "x", from: size), let height = line.integer(cross),
       let key = line.position(after: " iskey:", from: cross), let isKey = line.integer(key)
     else { return nil }
     let announcement = Announcement(
-      ticks: line.integer(pts), width: Int(width), height: Int(height), isKeyFrame: isKey != 0)
+      ticks: line.integer(pts), width: Int(width), height: Int(height), isKeyFrame: isKey != 0,
+      form: form(from: pts))
     return .frame(place, announcement)
+  }
+
+  /// The planes that the name of a pixel format stands for; nil for RGB. `j` is JPEG's full range.
+  private func form(from start: Int) -> PlanarForm? {
+    switch line.word(after: " fmt:", from: start) {
+    case "yuv420p": PlanarForm(isHalved: true, isFullRange: false)
+    case "yuvj420p": PlanarForm(isHalved: true, isFullRange: true)
+    case "yuv444p": PlanarForm(isHalved: false, isFullRange: false)
+    case "yuvj444p": PlanarForm(isHalved: false, isFullRange: true)
+    default: nil
+    }
+  }
+
+  private func colours(_ place: Place, from start: Int) -> Item? {
+    guard let range = line.word(after: " color_range:", from: start),
+      let space = line.word(after: " color_space:", from: start)
+    else { return nil }
+    let isFullRange: Bool? = range == "pc" ? true : range == "tv" ? false : nil
+    // Kr and Kb (ITU-T H.273, table 4); what declares none has those of BT.601.
+    let (red, blue) =
+      switch space {
+      case "bt709": (0.2126, 0.0722)
+      case "bt2020nc", "bt2020c": (0.2627, 0.0593)
+      case "fcc": (0.30, 0.11)
+      case "smpte240m": (0.212, 0.087)
+      default: (0.299, 0.114)
+      }
+    return .colours(place, isFullRange: isFullRange, redWeight: red, blueWeight: blue)
   }
 }
 
@@ -129,6 +172,13 @@ extension [CChar] {
       let second = Int32(exactly: lower)
     else { return nil }
     return (first, second)
+  }
+
+  /// What stands behind a mark, up to the next space.
+  fileprivate func word(after mark: String, from start: Int) -> String? {
+    guard let at = position(after: mark, from: start) else { return nil }
+    let bytes = self[at...].prefix { $0 != 32 && $0 != 0 && $0 != 10 }
+    return String(decoding: bytes.map(UInt8.init(bitPattern:)), as: UTF8.self)
   }
 
   fileprivate func text(from start: Int, to mark: String) -> String? {

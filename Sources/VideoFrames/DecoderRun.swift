@@ -18,7 +18,6 @@ struct DecoderRun: ~Copyable {
   private let core: FeedCore
   private var child: ChildProcess
   private var log: DecoderLog
-  private let isSelecting: Bool
   private var assembly: FrameAssembly
   private var recent: [FrameProgress.Arriving] = []
   private var hasErrors = true
@@ -33,7 +32,6 @@ struct DecoderRun: ~Copyable {
   init(core: FeedCore, path: String, command: DecoderCommand, log: DecoderLog) throws(VideoError) {
     self.core = core
     self.log = log
-    isSelecting = command.isSelecting
     assembly = FrameAssembly(core: core)
     child = try ChildProcess(
       path, command.arguments, input: command.source.kind == .pipe ? .inherited(0) : .null)
@@ -130,6 +128,9 @@ struct DecoderRun: ~Copyable {
       case .finite: isFinite = true
       case .complaint(let text, let isError): complaints.add(text, isError: isError, core)
       case .frame(let place, let announcement): take(place, announcement, &progress)
+      case .colours(.selected, let isFullRange, let red, let blue):
+        assembly.amend(isFullRange: isFullRange, redWeight: red, blueWeight: blue)
+      case .colours(.decoded, _, _, _): break
       }
     }
   }
@@ -152,10 +153,10 @@ struct DecoderRun: ~Copyable {
       }
       if recent.count >= VideoLimits.recentFrameCount { recent.removeFirst() }
       recent.append(frame)
-      if !isSelecting { assembly.expect(recent.removeLast()) }
     case .selected:
       // Frames pass the filters one by one, so it is the newest; an older one with its time if ever not.
-      let index = recent.lastIndex { $0.announcement == announcement } ?? recent.indices.last
+      let index =
+        recent.lastIndex { $0.announcement.isSameFrame(as: announcement) } ?? recent.indices.last
       guard let index else { return }
       var frame = recent[index]
       frame.announcement = announcement

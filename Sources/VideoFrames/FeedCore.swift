@@ -32,7 +32,9 @@ final class FeedCore: Sendable {
     guard stat(source.address, &status) == 0, access(source.address, R_OK) == 0 else {
       throw VideoError(
         .notFound, cause: "'\(source.name)' can't be read: \(String(cString: strerror(errno)))",
-        remedy: "name a file that is there and may be read")
+        remedy: source.kind == .device
+          ? "connect the camera (v4l2-ctl --list-devices shows those there are), and be in the group 'video'"
+          : "name a file that is there and may be read")
     }
     guard source.kind == .device || status.st_size > 0 || status.st_mode & S_IFMT != S_IFREG else {
       throw VideoError(

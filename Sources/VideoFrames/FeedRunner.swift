@@ -68,6 +68,7 @@ struct FeedRunner {
       progress.begin(isSought: start != .beginning)
     }
     complaints.beginRun()
+    let done = progress.done
     let command = DecoderCommand(
       source: core.source, sampling: core.options.sampling, start: start,
       after: core.source.isLive ? nil : progress.after?.pts, options: core.options, tags: log.tags)
@@ -79,7 +80,8 @@ struct FeedRunner {
         if hasBeenLive, core.source.isLive { core.queue.update { $0.reconnectionCount += 1 } }
         (hasBeenLive, lastSign) = (true, run.lastSignOfLife)
         if case .exited(.code(0)) = end { wasClosed = true } else { wasClosed = false }
-        if core.source.isLive { attempt = 0 }
+        // A file's decoder that got on, however little, is no hopeless one; one that always dies at the same frame is.
+        if core.source.isLive || progress.done != done { attempt = 0 }
       }
       return end
     } catch {
@@ -137,7 +139,8 @@ struct FeedRunner {
     if words.contains("matches no streams") {
       return error(.noVideo, "has no video", "name a file or stream with a video track")
     }
-    if words.contains("max pixel count") || words.contains("too large") {
+    // ffmpeg's own limit, and ours.
+    if ["Picture size", "max pixel count", "too large"].contains(where: words.contains) {
       return error(.tooLarge, "has larger frames than are read", "scale the video down")
     }
     if words.contains("not on whitelist") || words.contains("not allowed") {

@@ -38,6 +38,19 @@ struct FrameAssembly {
   /// So many frames wait to be read that no more announcements should be.
   var isFull: Bool { expected.count >= VideoLimits.announcedFrameCount }
 
+  /// What the decoder says of the colours of the frame that it announced last.
+  mutating func amend(isFullRange: Bool?, redWeight: Double, blueWeight: Double) {
+    let last = expected.isEmpty ? current?.frame : expected.last
+    guard var form = last?.announcement.form else { return }
+    form.isFullRange = isFullRange ?? form.isFullRange
+    (form.redWeight, form.blueWeight) = (redWeight, blueWeight)
+    if expected.isEmpty {
+      current?.frame.announcement.form = form
+    } else {
+      expected[expected.count - 1].announcement.form = form
+    }
+  }
+
   /// A frame's bytes will come.
   mutating func expect(_ frame: FrameProgress.Arriving) { expected.append(frame) }
 
@@ -88,11 +101,13 @@ struct FrameAssembly {
   ) throws(VideoError) -> Current {
     let (width, height) = (frame.announcement.width, frame.announcement.height)
     let (area, isOver) = width.multipliedReportingOverflow(by: height)
-    guard width > 0, height > 0, !isOver, area <= Int.max / 3 else {
+    guard width > 0, height > 0, !isOver, area <= Int.max / 4 else {
       throw Self.broken("a frame of \(width) x \(height)")
     }
+    let byteCount =
+      frame.announcement.form?.byteCount(width: width, height: height) ?? 3 * area
     var now = Current(
-      frame: frame, fate: .skip, byteCount: 3 * area, bytes: [], samplerBefore: progress.sampler)
+      frame: frame, fate: .skip, byteCount: byteCount, bytes: [], samplerBefore: progress.sampler)
     let isChosen =
       !frame.isOld
       && progress.sampler.isChosen(
@@ -123,9 +138,7 @@ struct FrameAssembly {
       core.queue.post(.drop(FrameDrop(number: frame.number, pts: frame.pts, cause: cause)))
     case .keep:
       do {
-        let picture = try Picture(
-          width: announcement.width, height: announcement.height, rgb: now.bytes,
-          limits: core.options.imageLimits)
+        let picture = try picture(announcement, now.bytes)
         if progress.sampler.needsPicture, !progress.sampler.isChosen(Thumbnail(picture)) { return }
         noteSize(of: picture, frame.number)
         core.queue.post(
@@ -139,6 +152,17 @@ struct FrameAssembly {
           .drop(FrameDrop(number: frame.number, pts: frame.pts, cause: .unreadable("\(error)"))))
       }
     }
+  }
+
+  private func picture(
+    _ announcement: DecoderLog.Announcement, _ bytes: [UInt8]
+  ) throws(ImagingError) -> Picture {
+    let (width, height) = (announcement.width, announcement.height)
+    let limits = core.options.imageLimits
+    guard let form = announcement.form else {
+      return try Picture(width: width, height: height, rgb: bytes, limits: limits)
+    }
+    return try Picture(width: width, height: height, planes: bytes, form: form, limits: limits)
   }
 
   private mutating func noteSize(of picture: Picture, _ number: Int) {

@@ -2,8 +2,8 @@ import Foundation
 
 /// Writes answers as subtitles: each is shown until the next one.
 ///
-/// The file is valid after every call: cues are written whole, with the empty line that ends them, by one `write`. After a power
-/// cut the last one may be torn; `isAppending` cuts it off. The last answer is written by `finish()`. Not for several threads.
+/// The file is valid after every call: cues are written whole, with the empty line that ends them, by one `write`. The last
+/// answer is written by `finish()`. Not for several threads.
 public final class SubtitleWriter {
   /// Where it writes.
   public let path: String
@@ -12,21 +12,20 @@ public final class SubtitleWriter {
   private let origin: MediaTime
   private let handle: FileHandle
   private var pending: SubtitleCue?
-  private var cueCount: Int
+  private var cueCount = 0
   private var lastEnd: MediaTime?
 
-  /// Opens the file.
+  /// Opens the file; what is in it is thrown away.
   ///
   /// - Parameters:
   ///   - path: the file.
   ///   - format: nil takes the form from the file's ending.
-  ///   - isAppending: goes on with a file that is there, whose whole cues stay; otherwise it is written anew.
   ///   - origin: the time that is 0:00:00 in the file; a live source's first timestamp, say.
   ///   - longest: no cue is shown for longer.
   /// - Throws: `invalid_option` for an unknown ending, `unwritable`.
   public init(
-    path: String, format: SubtitleFormat? = nil, isAppending: Bool = false,
-    origin: MediaTime = .zero, longest: MediaTime = MediaTime(seconds: 10)
+    path: String, format: SubtitleFormat? = nil, origin: MediaTime = .zero,
+    longest: MediaTime = MediaTime(seconds: 10)
   ) throws(VideoError) {
     guard let format = format ?? SubtitleFormat(path: path) else {
       throw VideoError(
@@ -37,11 +36,8 @@ public final class SubtitleWriter {
     self.format = format
     self.longest = max(longest, MediaTime(nanoseconds: 1_000_000))
     self.origin = origin
-    let kept = isAppending ? try SubtitleFile.wholeCues(path: path, format: format) : nil
-    cueCount = kept?.cueCount ?? 0
-    lastEnd = kept?.lastEnd
-    handle = try SubtitleFile.open(path: path, keeping: kept?.byteCount)
-    if kept == nil { try write(format.header) }
+    handle = try SubtitleFile.open(path: path)
+    try write(format.header)
   }
 
   /// The answer at a time; shown until the next, or for `longest`. An empty text shows nothing.

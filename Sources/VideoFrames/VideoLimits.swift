@@ -39,8 +39,6 @@ enum VideoLimits {
   static let clockDisorder = MediaTime(seconds: 1)
   /// Without an announced rate, a frame without timestamp counts for this long: 25 a second.
   static let frameDurationDefault = MediaTime(nanoseconds: 40_000_000)
-  /// Subtitles that are there already: a day of one cue a second is 6 MB.
-  static let subtitleByteCount = 64 << 20
   /// An encoder that takes nothing for so long has died; a 100-megapixel frame takes seconds.
   static let encoderPatience = Duration.seconds(60)
 }

@@ -173,7 +173,8 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
     }
     display.end()
     for line in rows.lines(width: Terminal.width) { try Terminal.result(line) }
-    BatchReport(summary: summary, output: configuration.output, watch: watch).show()
+    let shares = await watch?.shares(of: summary.progress.elapsed) ?? []
+    BatchReport(summary: summary, output: configuration.output, shares: shares).show()
     if summary.isInterrupted { throw ExitCode(130) }
     if summary.exitCode != 0 { throw ExitCode(summary.exitCode) }
   }

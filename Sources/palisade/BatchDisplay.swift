@@ -5,36 +5,84 @@ import Synchronization
 
 /// Asks a cluster every two seconds how busy its stages are, for as long as a batch runs.
 final class ClusterWatch: Sendable {
-  private let latest: Mutex<Status?>
+  private struct State {
+    var first: Status?
+    var latest: Status?
+  }
+  private let service: RemoteAnswerService
+  private let state = Mutex(State())
   private let task: Mutex<Task<Void, Never>?>
 
   /// Begins to ask.
   init(_ service: RemoteAnswerService) {
-    latest = Mutex(nil)
+    self.service = service
     task = Mutex(nil)
     let work = Task { [weak self] in
       while !Task.isCancelled {
-        // No answer is no news: the batch itself says when the coordinator is lost.
-        let status = try? await service.status()
-        guard let self else { return }
-        if let status { self.latest.withLock { $0 = status } }
+        await self?.ask()
+        guard self != nil else { return }
         try? await Task.sleep(for: .seconds(2))
       }
     }
     task.withLock { $0 = work }
   }
 
-  /// The last answer.
-  var status: Status? { latest.withLock { $0 } }
+  /// No answer is no news: the batch itself says when the coordinator is lost.
+  private func ask() async {
+    guard let status = try? await service.status() else { return }
+    state.withLock {
+      if $0.first == nil { $0.first = status }
+      $0.latest = status
+    }
+  }
+
   /// The stage that sets the pace, with its busy share; nil when that isn't known.
   var bottleneck: String? {
-    guard let status, !status.bottleneck.isEmpty else { return nil }
+    guard let status = state.withLock({ $0.latest }), !status.bottleneck.isEmpty else { return nil }
     let busy = status.stages.filter { $0.name == status.bottleneck }.map(\.recentBusyShare).max()
     return "slowest: \(status.bottleneck)"
       + (busy.map { ", \(Int(($0 * 100).rounded())) % busy" } ?? "")
   }
 
+  /// What each stage did of `elapsed`, the time of the whole batch. Waits for a word of each worker
+  /// from after the batch, or a short batch would seem to have cost nothing; two seconds at most.
+  func shares(of elapsed: Duration) async -> [StageShare] {
+    let end = ContinuousClock.now
+    while end.duration(to: .now) < .seconds(2) {
+      await ask()
+      let age = Int(end.duration(to: .now) / .milliseconds(1))
+      let status = state.withLock { $0.latest }
+      if let status, status.stages.allSatisfy({ $0.silenceMilliseconds < age }) { break }
+      try? await Task.sleep(for: .milliseconds(100))
+    }
+    let (first, latest) = state.withLock { ($0.first, $0.latest) }
+    guard let latest else { return [] }
+    return StageShare.between(first, latest, elapsed: elapsed)
+  }
+
   func stop() { task.withLock { $0?.cancel() } }
+}
+
+/// The part of some time that one stage spent computing.
+struct StageShare: Equatable {
+  let stage: String
+  let worker: String
+  /// 0 to 1.
+  let share: Double
+
+  /// What each stage of `last` did since `first`. A stage that counts less than it did began anew, with
+  /// a new plan: then what it did since is all that is known.
+  static func between(_ first: Status?, _ last: Status, elapsed: Duration) -> [StageShare] {
+    let seconds = elapsed / .seconds(1)
+    guard seconds > 0 else { return [] }
+    return last.stages.map { row in
+      let before = first?.stages.first { $0.name == row.name && $0.workerIndex == row.workerIndex }
+      let earlier = before?.counters.busyNanoseconds ?? 0
+      let now = row.counters.busyNanoseconds
+      let busy = Double(now >= earlier ? now - earlier : now) / 1e9
+      return StageShare(stage: row.name, worker: row.worker, share: min(1, busy / seconds))
+    }
+  }
 }
 
 /// A bar on a terminal, redrawn at most ten times a second; elsewhere a line every ten seconds.
@@ -69,7 +117,8 @@ struct ProgressDisplay {
 struct BatchReport {
   let summary: BatchSummary
   let output: String
-  let watch: ClusterWatch?
+  /// How busy each stage was; empty when that isn't known.
+  var shares: [StageShare] = []
 
   func show() {
     let progress = summary.progress
@@ -78,7 +127,10 @@ struct BatchReport {
     } else {
       Terminal.note("batch: \(text(progress)) -> \(output)")
     }
-    for line in stages { Terminal.note("batch:   \(line)") }
+    for share in shares {
+      let percent = Int((share.share * 100).rounded())
+      Terminal.note("batch:   \(share.stage) (\(share.worker)): \(percent) % busy")
+    }
     if !summary.failures.isEmpty {
       let kinds = summary.failures.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
         .map { "\($0.value) \($0.key)" }.joined(separator: ", ")
@@ -105,14 +157,6 @@ struct BatchReport {
     parts.append("\(Readable.fixed(progress.tokensPerSecond, places: 1)) tokens/s")
     return parts.joined(separator: ", ")
       + " in \(Readable.fixed(progress.elapsed / .seconds(1), places: 1)) s"
-  }
-
-  /// How busy each stage was.
-  private var stages: [String] {
-    guard let status = watch?.status else { return [] }
-    return status.stages.map { stage in
-      "\(stage.name) (\(stage.worker)): \(Int((stage.busyShare * 100).rounded())) % busy"
-    }
   }
 }
 

@@ -69,7 +69,7 @@ final class BenchCluster: Sendable {
   static func start(_ arguments: [String], in folder: URL) throws -> Process {
     let log = folder.appending(path: "log").path(percentEncoded: false)
     if !FileManager.default.fileExists(atPath: log) {
-      FileManager.default.createFile(atPath: log, contents: nil)
+      _ = FileManager.default.createFile(atPath: log, contents: nil)
     }
     let process = Process()
     process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()

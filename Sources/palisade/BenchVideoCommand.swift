@@ -3,6 +3,7 @@ import Foundation
 import Imaging
 import Jobs
 import Messaging
+import PaliGemma
 import Pipelining
 import VideoFrames
 
@@ -177,6 +178,7 @@ struct BenchVideoCommand: AsyncParsableCommand {
     _ change: (inout VideoSessionOptions) -> Void
   ) async throws -> VideoSessionStatus {
     var options = VideoSessionOptions(prompt: prompt, source: source)
+    options.pictureSide = service.preparation.config.vision.imageSide
     change(&options)
     let session = try VideoSession(source, options: options, service: service)
     let end = Task {

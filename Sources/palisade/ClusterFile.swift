@@ -18,6 +18,8 @@ struct ClusterFile: Decodable {
   var coordinator: String
   var model: String?
   var precision: Precision?
+  /// How rows travel from stage to stage.
+  var wire: TensorEncoding?
   /// Replicas of the vision stage, where `stages` is absent.
   var vision: Int?
   /// Shards of about equal cost, where `stages` is absent.
@@ -27,7 +29,7 @@ struct ClusterFile: Decodable {
   var workers: String?
 
   private enum CodingKeys: String, CodingKey, CaseIterable {
-    case coordinator, model, precision, vision, shards, stages, workers
+    case coordinator, model, precision, wire, vision, shards, stages, workers
   }
 
   /// Reads a file; relative paths in it are relative to its folder.

@@ -82,14 +82,16 @@ enum LocalModel {
     try asked ?? checkpoint.storedPrecision() ?? .f32
   }
 
-  /// What a journal remembers of the model: its files, the precision it answers in, and what makes its
-  /// masks.
+  /// What a journal remembers of the model: its files, the precision it answers in (rounding on the
+  /// wire is part of it), and what makes its masks.
   static func identity(
-    directory: String, precision: Precision?, maskDecoder: String?
+    directory: String, precision: Precision?, maskDecoder: String?,
+    encoding: TensorEncoding = .exact
   ) throws -> ModelIdentity {
     try checkFolder(directory)
     let precision = try Self.precision(precision, of: try Checkpoint(directory: directory))
+    let wire = encoding == .exact ? "" : ", \(encoding.rawValue) between stages"
     return try ModelIdentity(
-      directory: directory, precision: precision.rawValue, maskDecoder: maskDecoder)
+      directory: directory, precision: precision.rawValue + wire, maskDecoder: maskDecoder)
   }
 }

@@ -1,8 +1,12 @@
 import ArgumentParser
+import Messaging
 import Tensors
 
 /// `--precision f32`, `--precision int8` or `--precision int4`.
 extension Precision: ExpressibleByArgument {}
+
+/// `--wire f32`, `--wire bf16` or `--wire int8`.
+extension TensorEncoding: ExpressibleByArgument {}
 
 /// How the model runs inside this process.
 struct LocalOptions: ParsableArguments {

@@ -22,6 +22,6 @@ struct Palisade: AsyncParsableCommand {
       WorkerCommand.self,
       StatusCommand.self, PlanCommand.self, TopCommand.self, TraceCommand.self,
       CheckpointCommand.self,
-      DoctorCommand.self, BenchCommand.self, KeysCommand.self,
+      DoctorCommand.self, BenchCommand.self, KeysCommand.self, ClusterCommand.self,
     ])
 }

@@ -40,6 +40,13 @@ struct ServeCommand: AsyncParsableCommand {
   var endpointFile: String?
   @Option(help: "Precision of the arithmetic (default: the cluster file's, else the checkpoint's).")
   var precision: Precision?
+  @Option(
+    help: ArgumentHelp(
+      "How rows travel from stage to stage: f32, bf16 or int8 (default: the cluster file's, else f32).",
+      discussion:
+        "f32 is exact. bf16 and int8 take half and a quarter of the bytes, and answers may differ "
+        + "from f32's, and from one cut of the model to another."))
+  var wire: TensorEncoding?
   @Option(help: "big_vision's vae-oid.npz: makes masks of <seg> tokens, else they stay code words.")
   var maskDecoder: String?
   @Option(help: "Threads for the arithmetic with --workers 0 (default: all cores).")
@@ -60,10 +67,11 @@ struct ServeCommand: AsyncParsableCommand {
     }
     if workers == "0" {
       guard http.http != nil else { throw ValidationError("--workers 0 needs --http ADDRESS") }
-      guard endpoint == nil, endpointFile == nil, cluster == nil, link.keys == nil, link.key == nil
+      guard endpoint == nil, endpointFile == nil, cluster == nil, link.keys == nil, link.key == nil,
+        wire == nil
       else {
         throw ValidationError(
-          "--workers 0 has no cluster; leave --endpoint, --cluster and --keys out")
+          "--workers 0 has no cluster; leave --endpoint, --cluster, --wire and --keys out")
       }
     }
     guard (0...86_400).contains(outage) else {
@@ -78,6 +86,7 @@ struct ServeCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
+    HeapPolicy.shareHeaps()
     let stopped = AsyncStream<Int32>.makeStream(bufferingPolicy: .bufferingNewest(1))
     Interruption.install { stopped.continuation.yield($0) }
     if workers == "0", let model { return try await serveAlone(model, stopped.stream) }
@@ -113,8 +122,10 @@ struct ServeCommand: AsyncParsableCommand {
       ? file?.workers.flatMap(ClusterFile.automatic) : workers.flatMap(ClusterFile.automatic)
     if let automatic { cluster.planning = .measured(minimum: automatic) }
     cluster.links = try link.links(.coordinator)
+    cluster.encoding = wire ?? file?.wire ?? .exact
     cluster.model = try LocalModel.identity(
-      directory: absolute, precision: cluster.precision, maskDecoder: maskDecoder)
+      directory: absolute, precision: cluster.precision, maskDecoder: maskDecoder,
+      encoding: cluster.encoding)
     let coordinator = try await Coordinator.start(cluster, config: config)
     if let endpointFile {
       // Written whole or not at all: somebody may be watching for it.
@@ -215,6 +226,9 @@ struct ServeCommand: AsyncParsableCommand {
     case .listening(let endpoint): "listening at \(endpoint)"
     case .workerJoined(let name, let endpoint): "worker \(name) joined (\(endpoint))"
     case .workerLost(let name, let reason): "worker \(name) \(reason)"
+    case .shared(let blocks, let bytes):
+      "gives blocks \(blocks.lowerBound)–\(blocks.upperBound - 1) (\(bytes / 1_000_000) MB) to a worker "
+        + "without the model's files"
     case .assigned(let epoch, let stages):
       "plan \(epoch):" + stages.map { "\n  " + $0 }.joined()
     case .ready(let epoch): "ready (plan \(epoch)): a token has gone through all stages"
@@ -224,6 +238,9 @@ struct ServeCommand: AsyncParsableCommand {
     case .workerWeighed(let name, let what): "worker \(name) \(what)"
     case .stalled(let milliseconds):
       "nothing moved for \(milliseconds) ms: a message was lost; the plan begins anew"
+    case .advice(let text): text
+    case .ordered(.drain(let node), let who): "\(who) drains \(StatusText.plain(node))"
+    case .ordered(.scale(let count), let who): "\(who) wants \(count) workers"
     case .dropped(let what): "dropped \(what)"
     }
   }

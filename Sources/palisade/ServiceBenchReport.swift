@@ -40,6 +40,16 @@ struct ServiceBenchReport {
     return mean > 0 ? most / mean : 0
   }
 
+  /// What threads of a kind do, by their name.
+  private static func role(_ kind: String) -> String {
+    switch kind {
+    case let name where name.hasPrefix("NIO"): "HTTP's event loops"
+    case let name where name.hasPrefix("ZMQ"): "ZeroMQ"
+    case let name where name.hasSuffix(".default-qos"): "Swift's tasks"
+    default: kind
+    }
+  }
+
   /// A readable account.
   var text: String {
     func fixed(_ value: Double, _ places: Int = 1) -> String {
@@ -57,12 +67,14 @@ struct ServiceBenchReport {
         + "\(result.refused) refused with 429" + failed.joined(),
       "first event \(latency(result.firsts)), whole answer \(latency(result.wholes))",
       "coordinator's memory \(Readable.bytes(residentBytes.first ?? 0)) to "
-        + "\(Readable.bytes(residentBytes.last ?? 0)), within "
+        + "\(Readable.bytes(residentBytes.last ?? 0)), between "
+        + "\(Readable.bytes(residentBytes.min() ?? 0)) and "
+        + "\(Readable.bytes(residentBytes.max() ?? 0)), within "
         + "\(fixed(100 * residentChange)) % of its mean",
       "CPU \(fixed(allCPUSeconds)) s: workers \(fixed(workerCPUSeconds)), coordinator "
         + cpuSeconds.sorted { $0.value > $1.value }.filter { $0.value >= 0.05 }
-        .map { "\($0.key) \(fixed($0.value))" }.joined(separator: ", ")
-        + "; HTTP's event loops \(fixed(100 * eventLoopShare)) %",
+        .map { "\(Self.role($0.key)) \(fixed($0.value))" }.joined(separator: ", ")
+        + "; the event loops are \(fixed(100 * eventLoopShare)) %",
     ]
     if let batch {
       lines.append(
@@ -88,7 +100,8 @@ struct ServiceBenchReport {
         "seconds": seconds, "answered": result.answered, "refused": result.refused,
         "failures": result.failures, "first_s": latency(result.firsts),
         "whole_s": latency(result.wholes), "resident_first": residentBytes.first ?? 0,
-        "resident_last": residentBytes.last ?? 0, "resident_change": residentChange,
+        "resident_last": residentBytes.last ?? 0, "resident_lowest": residentBytes.min() ?? 0,
+        "resident_highest": residentBytes.max() ?? 0, "resident_change": residentChange,
         "cpu_s": cpuSeconds, "worker_cpu_s": workerCPUSeconds,
         "event_loop_share": eventLoopShare,
       ]

@@ -92,6 +92,8 @@ struct ServiceOptions: ParsableArguments {
     let links = try link.links(.client)
     let status = try await ClusterReadiness.wait(endpoint, links: links, seconds: wait)
     let service = try RemoteAnswerService(endpoint: endpoint, links: links)
-    return Answering(service: service, watch: ClusterWatch(service), model: status.model)
+    return Answering(
+      service: service, watch: ClusterWatch(service), model: status.model,
+      pictureSide: status.pictureSide)
   }
 }

@@ -87,6 +87,22 @@ struct StatusText {
     return table.text.split(separator: "\n").map(String.init)
   }
 
+  /// A line per worker, spares included, and how many the plan should use.
+  var nodes: [String] {
+    var table = TextTable(
+      ["  worker", "node", "state", "stage", "threads", "memory"], rightAligned: [4, 5])
+    for node in status.nodes {
+      table.add([
+        "  " + Self.plain(node.worker), Self.plain(node.node), node.state.rawValue,
+        node.stage.isEmpty ? "-" : Self.plain(node.stage), "\(node.threads)",
+        Readable.bytes(node.memoryBytes),
+      ])
+    }
+    let used = status.nodes.filter { $0.state == .working }.count
+    return ["  workers: \(used) in the plan, \(status.wantedWorkerCount) wanted"]
+      + table.text.split(separator: "\n").map(String.init)
+  }
+
   /// Which stage sets the pace.
   var bottleneck: [String] {
     if status.bottleneck.isEmpty { return ["  nothing was computed in the last seconds"] }
@@ -109,7 +125,7 @@ struct StatusText {
   /// Workers without a stage.
   var spares: [String] {
     status.nodes.filter { !$0.note.isEmpty }.map {
-      "  worker \(Self.plain($0.name)) on \(Self.plain($0.node)) \(Self.plain($0.note))"
+      "  worker \(Self.plain($0.worker)) on \(Self.plain($0.node)) \(Self.plain($0.note))"
     }
   }
 
@@ -166,15 +182,14 @@ enum ClusterReadiness {
       try await Task.sleep(for: .milliseconds(50))
       status = try StatusClient.ask(endpoint, links: links, milliseconds: answerMilliseconds)
     }
-    guard let status else { throw nobody(endpoint) }
+    guard let status else { throw nobody(endpoint, links) }
     return status
   }
 
   /// Why there is no answer.
-  static func nobody(_ endpoint: String) -> CommandFailure {
-    CommandFailure(
-      "no coordinator answers at \(endpoint); start one with `palisade serve`, and if it has keys, "
-        + "give one that it lets in with --key FILE")
+  static func nobody(_ endpoint: String, _ links: Links) -> CommandFailure {
+    let advice = ConnectionTrial.advice(endpoint, options: links.toCoordinator(SocketOptions()))
+    return CommandFailure("no coordinator answers at \(endpoint); \(advice)")
   }
 
   /// Waits until the cluster is ready.

@@ -31,7 +31,8 @@ struct TopCommand: AsyncParsableCommand {
 
   func run() async throws {
     let isTerminal = isatty(STDOUT_FILENO) == 1
-    let client = try StatusClient(coordinator, links: link.links(.client))
+    let links = try link.links(.client)
+    let client = try StatusClient(coordinator, links: links)
     let screen = Screen(isTerminal: isTerminal)
     if isTerminal {
       Interruption.install { _ in
@@ -54,7 +55,7 @@ struct TopCommand: AsyncParsableCommand {
             status: status, trace: trace ?? Trace(), tokens: tokens, endpoint: coordinator,
             isColoured: isTerminal, size: Screen.size))
       } else if shown == 0 {
-        throw ClusterReadiness.nobody(coordinator)
+        throw ClusterReadiness.nobody(coordinator, links)
       } else {
         try screen.show(lines: ["\(coordinator) does not answer; waiting (Ctrl-C ends)"])
       }

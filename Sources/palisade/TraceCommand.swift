@@ -29,11 +29,12 @@ struct TraceCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let client = try StatusClient(coordinator, links: link.links(.client))
+    let links = try link.links(.client)
+    let client = try StatusClient(coordinator, links: links)
     guard
       let trace = try client.trace(
         spanCount: count, milliseconds: ClusterReadiness.answerMilliseconds)
-    else { throw ClusterReadiness.nobody(coordinator) }
+    else { throw ClusterReadiness.nobody(coordinator, links) }
     let json = try ChromeTrace.json(trace)
     do { try json.write(to: URL(filePath: output), options: .atomic) } catch {
       throw CommandFailure("cannot write \(output); check its folder and permissions")

@@ -19,8 +19,8 @@ struct VideoCommand: AsyncParsableCommand, Sendable {
 
       OUT.jsonl has exactly one record for each sampled frame, in order of time for each source: source, \
       frame, pts, text, boxes, masks, latency_ms, dropped (why), repeats (a frame whose answer stands \
-      again), error. Killed, the same command with --resume goes on after the last record of each file. \
-      Files wait for the model; live sources drop what would be answered too late, and say so.
+      again), error. Killed, the same command with --resume goes on after the last record of each file, \
+      and makes its subtitles and its annotated video whole. Files wait for the model; live sources drop what would be answered too late, and say so.
 
         palisade video in.mp4 --prompt "detect red circle" --every 0.5s --output out.jsonl \\
           --subtitles out.vtt --annotate out.mp4 --model DIR
@@ -70,10 +70,6 @@ struct VideoCommand: AsyncParsableCommand, Sendable {
     guard !(resume && overwrite) else {
       throw ValidationError("--resume goes on with what is there, --overwrite throws it away")
     }
-    guard !(resume && annotate != nil) else {
-      throw ValidationError(
-        "--annotate draws whole videos: run without --resume, or leave --annotate out")
-    }
     let hasGrammar = PromptTask.grammar(of: try wholePrompt()) != nil
     guard !constrain || hasGrammar else {
       throw ValidationError("--constrain goes with detect and segment prompts")
@@ -122,11 +118,14 @@ struct VideoCommand: AsyncParsableCommand, Sendable {
         let number = sources.count == 1 ? nil : index + 1
         let sinks = try VideoSinks(
           prompt: prompt, subtitles: subtitles.map { Self.path($0, number: number) },
-          annotate: annotate.map { Self.path($0, number: number) }, isAppending: resume)
+          annotate: annotate.map { Self.path($0, number: number) })
+        let replay = file.resumePoints[source.name].map {
+          VideoReplay(path: output, source: source, feed: options.feed, last: $0)
+        }
         runs.append(
           VideoWork(
             session: try VideoSession(source, options: options, service: answering.service),
-            file: file, sinks: sinks))
+            file: file, sinks: sinks, replay: replay))
       }
       try await VideoReport(runs: runs, output: output, watch: answering.watch).runAll()
     }

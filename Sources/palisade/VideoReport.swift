@@ -10,6 +10,8 @@ struct VideoWork: Sendable {
   let session: VideoSession
   let file: VideoRecordFile
   let sinks: VideoSinks
+  /// What an earlier run has left to be made once more.
+  let replay: VideoReplay?
 
   /// Answers to the end of the source, or until the task is cancelled.
   ///
@@ -17,11 +19,13 @@ struct VideoWork: Sendable {
   func run() async throws -> FeedState {
     let end: FeedState
     do {
+      try await replay?.run(into: sinks)
       end = try await session.run { record, frame in
         try await file.append(record)
         try await sinks.take(record, frame)
       }
     } catch {
+      await session.cancel()
       // What is whole stays readable; the first failure is the one to tell.
       try? await sinks.finish()
       throw error
@@ -59,7 +63,7 @@ struct VideoReport {
     try await runs.first?.file.finish()
     let isInterrupted = Task.isCancelled
     show(elapsed: start.duration(to: .now), isInterrupted: isInterrupted)
-    if let failure { throw failure }
+    if let failure, !(failure is CancellationError) { throw failure }
     if isInterrupted { throw ExitCode(130) }
     if statuses.contains(where: { Self.hasFailed($0) }) { throw ExitCode(2) }
   }
@@ -100,8 +104,11 @@ struct VideoReport {
   }
 
   private func show(elapsed: Duration, isInterrupted: Bool) {
-    for status in statuses {
-      Terminal.note("video: \(status.source): \(Self.summary(status))")
+    for session in runs.map(\.session) {
+      let status = session.status
+      let again = session.feedStatus.reconnectionCount
+      let reconnections = again > 0 ? ", connected again \(again) times" : ""
+      Terminal.note("video: \(status.source): \(Self.summary(status))\(reconnections)")
       if case .failed(let error) = status.state {
         Terminal.note("video:   failed: \(error)")
       }

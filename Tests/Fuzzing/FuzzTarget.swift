@@ -10,7 +10,7 @@ import Tokenization
 /// how libFuzzer and a test both see it.
 public enum FuzzTarget: String, CaseIterable, Sendable {
   /// Messages of the wire: the first two bytes say how long the header frame is.
-  case stage, control, client, server
+  case stage, control, client, server, model
   /// Files of a checkpoint.
   case safetensors, npz, config, tokenizerModel, tokenizerJSON
   /// Encoded pictures, and COCO's run lengths.
@@ -41,6 +41,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .control: try Self.wire(ControlMessage.self, bytes)
     case .client: try Self.wire(ClientMessage.self, bytes)
     case .server: try Self.wire(ServerMessage.self, bytes)
+    case .model: try Self.wire(ModelMessage.self, bytes)
     case .safetensors: try Self.safetensors(bytes)
     case .npz: try Self.npz(bytes)
     case .config:

@@ -1,3 +1,4 @@
+import CImageCodecs
 import Imaging
 import Testing
 
@@ -19,6 +20,18 @@ import Testing
     #expect(resized.height == golden.to[1])
     #expect(Array(resized.rgb.prefix(12)) == golden.start)
     #expect(hash(resized.rgb) == golden.hash)
+  }
+
+  /// What this CPU runs and what any CPU can run have the same bits, and those are Pillow's.
+  @Test(arguments: ResizingCase.all) func thePortableTwinEqualsIt(_ golden: ResizingCase) throws {
+    let picture = try source(golden)
+    var target = [UInt8](repeating: 0, count: 3 * golden.to[0] * golden.to[1])
+    let status = image_resample_bicubic_on(
+      false,
+      picture.rgb, UInt32(picture.width), UInt32(picture.height), &target, UInt32(golden.to[0]),
+      UInt32(golden.to[1]))
+    #expect(status == 0)
+    #expect(hash(target) == golden.hash)
   }
 
   @Test func sameSizeIsTheSamePicture() throws {

@@ -56,7 +56,7 @@ private final class FakeCoordinator: Sendable {
     switch message {
     case .submit(let submit): [.reply(reply(submit))]
     case .status: [.status(Status(state: "ready"))]
-    case .cancel, .trace: []
+    case .cancel, .trace, .order: []
     }
   }
 

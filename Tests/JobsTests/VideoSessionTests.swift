@@ -1,12 +1,7 @@
-import Checkpoints
 import Foundation
-import Imaging
 import Messaging
-import PaliGemma
-import Pipelining
 import Synchronization
 import Testing
-import Tokenization
 import VideoFrames
 
 @testable import Jobs
@@ -187,65 +182,5 @@ import VideoFrames
     let written = records.withLock { $0 }
     #expect(written.map(\.frame) == Array(0..<written.count) && written.count < 40)
     #expect(written.allSatisfy { $0.answer != nil })
-  }
-}
-
-/// The shipped film, asked about by the shipped model.
-@Suite struct VideoDemoTests {
-  private static let model = URL(filePath: #filePath).deletingLastPathComponent()
-    .deletingLastPathComponent().deletingLastPathComponent().appending(path: "cluster/demo/model")
-
-  private func demo() async throws -> (EngineAnswerService, LocalEngine) {
-    let config = try ModelConfig(directory: Self.model.path())
-    let engine = try await LocalEngine.start(
-      config: config, checkpoint: try Checkpoint(directory: Self.model.path()),
-      plan: try PipelinePlan.even(stageCount: 1, config: config))
-    let service = EngineAnswerService(engine: engine, tokenizer: try Tokenizer(folder: Self.model))
-    return (service, engine)
-  }
-
-  @Test("Each answer is about the frame of its timestamp")
-  func content() async throws {
-    let (service, engine) = try await demo()
-    let truth = try VideoClips.truth()
-    let (records, _, _) = try await VideoClips.records(VideoClips.shapes, service) {
-      $0.prompt = "detect red circle"
-      $0.feed.sampling = .everyFrames(5)
-    }
-    #expect(records.map(\.frame) == Array(stride(from: 0, to: 80, by: 5)))
-    for record in records {
-      let there = truth[record.frame]
-      #expect(abs(record.pts.seconds - there.pts) < 1e-6)
-      let answer = try #require(record.answer)
-      let circle = there.items.first { $0.kind == "circle" }
-      guard let circle else {
-        #expect(answer.boxes.isEmpty, "frame \(record.frame): \(answer.text)")
-        continue
-      }
-      let box = try #require(answer.boxes.first, "frame \(record.frame): \(answer.text)")
-      for (found, real) in zip([box.x1, box.y1, box.x2, box.y2], circle.xyxy) {
-        #expect(abs(found - real) < 16, "frame \(record.frame): \(found) is not \(real)")
-      }
-    }
-    await engine.stopAndWait()
-  }
-
-  @Test("Overlapping clips encode each frame once")
-  func clips() async throws {
-    let (service, engine) = try await demo()
-    let (records, _, _) = try await VideoClips.records(VideoClips.shapes, service) {
-      $0.feed.sampling = .everyFrames(10)
-      $0.mode = .clip(count: 4, stride: 2)
-      $0.pictureSide = service.preparation.config.vision.imageSide
-      $0.sampling.maximumTokens = 4
-    }
-    #expect(records.count == 8)
-    #expect(records.compactMap(\.clip).count == 3)
-    #expect(records.allSatisfy { if case .failed = $0.outcome { false } else { true } })
-    let stage = try #require(engine.telemetry.status.stages.first)
-    // Twelve pictures went in, eight of them different.
-    #expect(stage.counters.visionCacheMisses == 8)
-    #expect(stage.counters.visionCacheHits == 4)
-    await engine.stopAndWait()
   }
 }

@@ -82,6 +82,28 @@ import Testing
     compare("logsumexp", tolerance: 1e-6) { [Float(kernel_logsumexp_f32(x.count, x))] }
   }
 
+  /// Rows on the wire have the same bytes, whatever CPU they leave.
+  @Test(arguments: sizes) func int8RowsAreTheSameOnEveryTable(_ width: Int) {
+    let x = numbers(3 * width, seed: 31, scale: 50)
+    defer { kernels_isa_select(Self.tables[0]) }
+    var first: [UInt8] = []
+    for table in Self.tables {
+      #expect(kernels_isa_select(table))
+      var rows = [UInt8](repeating: 0, count: 3 * (width + 4))
+      #expect(kernel_encode_int8_rows(3, width, x, &rows))
+      if first.isEmpty { first = rows }
+      #expect(rows == first, "\(table)")
+    }
+    var back = [Float](repeating: 0, count: x.count)
+    #expect(kernel_decode_int8_rows(3, width, first, &back))
+    for (actual, expected) in zip(back, x) { #expect(abs(actual - expected) <= 0.5001 * 50 / 127) }
+    for odd in [Float.nan, .infinity, 1e-38] {
+      var row = [Float](repeating: odd == 1e-38 ? 0 : 1, count: width)
+      row[width - 1] = odd
+      #expect(!kernel_encode_int8_rows(1, width, row, &first), "\(odd)")
+    }
+  }
+
   @Test func extremeInputsStayFinite() {
     let x: [Float] = [-1e30, -200, -88, -1e-30, 0, 1e-30, 88, 200, 1e30, 3e38]
     compare("gelu of extremes", tolerance: 1e-6) {

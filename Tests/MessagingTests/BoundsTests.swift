@@ -71,6 +71,16 @@ import Testing
     #expect(code { try ClientMessage.decode(try submit(2).encode() + [image]) } == .malformed)
     let limits = MessageLimits(maximumFrameCount: 66, maximumByteCount: 8)
     #expect(code { try ClientMessage.decode(try submit(2).encode(), limits: limits) } == .tooLarge)
+    for (sides, isRight) in [
+      ([], true), ([(1920, 1080), (0, 0)], true), ([(65_535, 1)], false),
+      ([(0, 5), (1, 1)], false),
+      ([(65_536, 1), (1, 1)], false), ([(-1, 1), (1, 1)], false),
+    ] {
+      let sizes = sides.map { ImageSize(width: $0.0, height: $0.1) }
+      let message = ClientMessage.submit(
+        Submit(tag: 1, prompt: "", images: [image, image], originalSizes: sizes))
+      #expect((code { try message.encode() } == nil) == isRight, "\(sides)")
+    }
   }
 
   /// A header written by hand around a true payload, with one lie.

@@ -98,6 +98,37 @@ final class Told: Sendable {
     #expect(house.gate.sender(nil, at: .control) == .stranger)
   }
 
+  @Test func aTrialTellsWhetherSomebodyIsThere() throws {
+    let house = try House()
+    let key = try house.keys.key(for: .client)
+    func attempt(_ security: Security, _ endpoint: String) throws -> ConnectionTrial {
+      var options = SocketOptions()
+      options.security = security
+      return try .attempt(endpoint, options: options)
+    }
+    let mine = Security.curveClient(key.keys, serverPublicKey: key.coordinatorKey)
+    #expect(try attempt(mine, house.endpoint) == .connected)
+    let unknown = Security.curveClient(
+      try .generate(), serverPublicKey: key.coordinatorKey)
+    #expect(try attempt(unknown, house.endpoint) == .turnedAway)
+    let elsewhere = try newKeys().key(for: .client)
+    let other = Security.curveClient(elsewhere.keys, serverPublicKey: elsewhere.coordinatorKey)
+    #expect(try attempt(other, house.endpoint) == .turnedAway)
+    #expect(try attempt(.plain, house.endpoint) == .turnedAway)
+    // A port that was free a moment ago, and a file that never was.
+    let context = try Context()
+    let endpoint: String
+    do {
+      let gone = try Socket(.pull, in: context, options: SocketOptions())
+      try gone.bind("tcp://127.0.0.1:*")
+      endpoint = try gone.lastEndpoint()
+      try gone.unbind(endpoint)
+    }
+    for nobody in [endpoint, "ipc:///tmp/palisade-nobody-\(UUID().uuidString.prefix(8))"] {
+      #expect(try attempt(.plain, nobody) == .nobody)
+    }
+  }
+
   /// No key, an unknown key, the key of another cluster, a plain socket, bytes of any kind: no message
   /// of theirs comes in, and those who may come still do.
   @Test func strangersSayNothing() throws {

@@ -62,6 +62,9 @@ import Testing
   @Test(arguments: [17, 18] as [UInt64]) func server(seed: UInt64) throws {
     try attack(seed: seed) { $0.serverMessage() }
   }
+  @Test(arguments: [22, 23] as [UInt64]) func model(seed: UInt64) throws {
+    try attack(seed: seed) { $0.modelMessage() }
+  }
 
   @Test func randomBytesBehindTheVersion() {
     var seeded = Seeded(seed: 19)
@@ -72,6 +75,7 @@ import Testing
       _ = try? ControlMessage.decode(frames)
       _ = try? ClientMessage.decode(frames)
       _ = try? ServerMessage.decode(frames)
+      _ = try? ModelMessage.decode(frames)
     }
   }
 

@@ -38,6 +38,9 @@ import Testing
   @Test(arguments: seeds) func server(seed: UInt64) throws {
     try check(seed: seed) { $0.serverMessage() }
   }
+  @Test(arguments: seeds) func model(seed: UInt64) throws {
+    try check(seed: seed) { $0.modelMessage() }
+  }
 
   @Test func smallTensorsTravelInsideTheHeader() throws {
     let batch = { (count: Int) in

@@ -13,6 +13,7 @@ import Testing
     try write("control") { try seeded.controlMessage().encode() }
     try write("client") { try seeded.clientMessage().encode() }
     try write("server") { try seeded.serverMessage().encode() }
+    try write("model") { try seeded.modelMessage().encode() }
   }
 
   /// Eight small ones of one header and at most one frame more.

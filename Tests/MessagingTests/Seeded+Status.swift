@@ -12,6 +12,8 @@ extension Seeded {
     gauges.cacheCount = int(0...5000)
     gauges.cacheBytes = int(0...(1 << 50))
     gauges.visionCacheBytes = int(0...(1 << 50))
+    gauges.fetchedBytes = int(0...(1 << 50))
+    gauges.fetchBytes = int(0...(1 << 50))
     return gauges
   }
 
@@ -86,18 +88,17 @@ extension Seeded {
       stages: list(0...4) { $0.stageStatus() },
       service: service,
       bottleneck: name(),
-      model: flag() ? model() : nil
+      model: flag() ? model() : nil,
+      pictureSide: flag() ? int(1...9999) : nil
     )
-    status.nodes = list(0...3) { seeded in
+    status.nodes = list(0...4) { seeded in
       NodeStatus(
-        name: seeded.name(),
-        node: seeded.name(),
-        workerIndex: seeded.int(0...99),
-        memoryBytes: seeded.int(0...(1 << 50)),
-        speed: seeded.flag() ? seeded.workerSpeed() : nil,
-        note: seeded.text()
-      )
+        worker: seeded.name(), node: seeded.name(),
+        state: NodeStatus.State.allCases.randomElement(using: &seeded) ?? .spare,
+        stage: seeded.name(), threads: seeded.int(0...64), memoryBytes: seeded.int(0...(1 << 40)), workerIndex: seeded.int(0...99),
+        speed: seeded.flag() ? seeded.workerSpeed() : nil, note: seeded.text())
     }
+    status.wantedWorkerCount = int(0...256)
     status.modelNumbers = text()
     status.predictedImagesPerSecond = measured()
     status.predictedBottleneck = name()

@@ -151,8 +151,44 @@ extension Seeded {
       maximumMicroBatches: int(1...64),
       fingerprint: name(),
       keptEpoch: u64(),
-      keptRequests: list(0...9) { $0.u64() }
+      keptRequests: list(0...9) { $0.u64() },
+      encoding: TensorEncoding.allCases.randomElement(using: &self) ?? .exact,
+      modelEndpoint: name()
     )
+  }
+
+  mutating func modelMessage() -> ModelMessage {
+    let request = ChunkRequest(
+      tensor: (0..<32).map { _ in UInt8(next() & 0xff) }, chunk: int(0...9999))
+    let blocks = { (seeded: inout Seeded) in
+      let first = seeded.int(0...40)
+      return first..<(first + seeded.int(0...20))
+    }
+    switch int(0...4) {
+    case 0: return .manifestRequest(ManifestRequest(fingerprint: name(), blocks: blocks(&self)))
+    case 1: return .chunkRequest(request)
+    case 2: return .chunk(request, Frame(bytes: list(1...300) { UInt8($0.next() & 0xff) }))
+    case 3: return .refusal(failure())
+    default:
+      return .manifest(
+        Manifest(
+          blocks: blocks(&self), configuration: list(0...99) { UInt8($0.next() & 0xff) },
+          generation: list(0...9) { UInt8($0.next() & 0xff) },
+          notes: Dictionary(list(0...3) { ($0.name(), $0.name()) }, uniquingKeysWith: { $1 }),
+          tensors: list(0...6) { $0.sharedTensor() }))
+    }
+  }
+
+  /// Of one chunk, or a few.
+  mutating func sharedTensor() -> Manifest.Entry {
+    let elementType = ElementType.allCases.randomElement(using: &self) ?? .f32
+    var shape = list(0...4) { $0.int(1...7) }
+    if flag() { shape.insert(1 << int(8...18), at: 0) }
+    let byteCount = shape.reduce(elementType.byteCount, *)
+    let chunkCount = (byteCount + (1 << 20) - 1) >> 20
+    return Manifest.Entry(
+      name: name(), elementType: elementType, shape: shape,
+      hashes: (0..<32 * chunkCount).map { _ in UInt8(next() & 0xff) })
   }
 
   mutating func counters() -> Counters {
@@ -242,29 +278,39 @@ extension Seeded {
   }
 
   mutating func clientMessage() -> ClientMessage {
-    switch int(0...4) {
+    switch int(0...6) {
     case 0: .cancel(tag: u64())
     case 1: .status
     case 2: .trace(spanCount: int(0...100_000))
+    case 3: .order(.drain(node: "n" + name()))
+    case 4: .order(.scale(workerCount: int(1...MessageLimits.nodeCount)))
     default:
-      .submit(
-        Submit(
-          tag: u64(),
-          prompt: text(),
-          images: list(0...4) { seeded in
-            Frame(bytes: seeded.list(1...300) { UInt8($0.next() & 0xff) })
-          },
-          sampling: sampling(),
-          handling: Handling(
-            priority: Handling.Priority.allCases.randomElement(using: &self) ?? .batch,
-            job: text(),
-            deadline: flag() ? .milliseconds(int(1...1_000_000)) : nil,
-            model: flag() ? model() : nil
-          ),
-          stopTexts: list(0...4) { $0.text() }
-        )
-      )
+      .submit(submit())
     }
+  }
+
+  mutating func submit() -> Submit {
+    let images = list(0...4) { seeded in
+      Frame(bytes: seeded.list(1...300) { UInt8($0.next() & 0xff) })
+    }
+    let sizes = images.map { _ in
+      flag()
+        ? ImageSize(width: int(1...9999), height: int(1...65_535)) : ImageSize(width: 0, height: 0)
+    }
+    return Submit(
+      tag: u64(),
+      prompt: text(),
+      images: images,
+      sampling: sampling(),
+      handling: Handling(
+        priority: Handling.Priority.allCases.randomElement(using: &self) ?? .batch,
+        job: text(),
+        deadline: flag() ? .milliseconds(int(1...1_000_000)) : nil,
+        model: flag() ? model() : nil
+      ),
+      stopTexts: list(0...4) { $0.text() },
+      originalSizes: flag() ? sizes : []
+    )
   }
 
   mutating func reply() -> Reply {
@@ -304,9 +350,10 @@ extension Seeded {
   }
 
   mutating func serverMessage() -> ServerMessage {
-    switch int(0...3) {
+    switch int(0...4) {
     case 0: .status(status())
     case 1: .trace(trace())
+    case 2: .orderAnswer(OrderAnswer(isDone: flag(), text: text()))
     default: .reply(reply())
     }
   }

@@ -264,7 +264,7 @@ import Testing
 }
 
 /// Random moments that are the same in every run.
-private struct SplitMix {
+struct SplitMix {
   private var state: UInt64
   init(seed: UInt64) { state = seed }
   mutating func next() -> UInt64 {

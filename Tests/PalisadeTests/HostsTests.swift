@@ -41,22 +41,53 @@ final class Hosts: Sendable {
     return process.terminationStatus
   }
 
-  func worker(on number: Int, name: String) throws -> Program.Running {
+  func worker(
+    on number: Int, name: String, options: [String] = []
+  ) throws -> Program.Running {
     try Program.start(
       [
         "worker", "--coordinator", endpoint, "--name", name, "--threads", "1", "--key",
         keys.file("worker"),
-      ], host: host(number))
+      ] + options, host: host(number))
+  }
+
+  /// A worker whose way in is a link that can be long.
+  func distantWorker(on number: Int, name: String) async throws -> (Program.Running, LinkProxy) {
+    let address = "10.77.0.\(number)"
+    let proxy = try await LinkProxy(["data"], at: address, host: host(number))
+    let worker = try worker(
+      on: number, name: name,
+      options: [
+        "--data", "tcp://\(address):*", "--advertise",
+        "tcp://\(address):\(proxy.ports["data"] ?? 0)",
+      ])
+    var port: Substring?
+    for _ in 0..<2000 where port == nil {
+      port =
+        worker.errors.split(separator: "\n").first { $0.contains("takes micro-batches at") }?
+        .split(separator: ":").last
+      try await Task.sleep(for: .milliseconds(10))
+    }
+    try await proxy.say("data to \(address):\(try #require(port))")
+    return (worker, proxy)
   }
 
   /// One vision worker and `shards` of the decoder, each on a host of its own.
   func cluster(shards: Int) async throws -> ProcessCluster {
+    try await cluster(shards: shards) { number, name in try worker(on: number, name: name) }
+  }
+
+  /// The same with workers that `start` starts, by the host's number and a name.
+  func cluster(
+    shards: Int, _ start: (Int, String) async throws -> Program.Running
+  ) async throws -> ProcessCluster {
     let coordinator = try Program.start(
       [
         "serve", "--model", Program.model, "--workers", "1+\(shards)", "--endpoint", endpoint,
         "--keys", keys.path,
       ], host: host(1))
-    let workers = try (0...shards).map { try worker(on: 2 + $0, name: "w\($0)") }
+    var workers: [Program.Running] = []
+    for index in 0...shards { workers.append(try await start(2 + index, "w\(index)")) }
     let cluster = ProcessCluster(
       endpoint: endpoint, coordinator: coordinator, workers: workers)
     let status = try await Program.run(
@@ -111,6 +142,40 @@ struct HostsTests {
     #expect(stranger.status == 1 && stranger.errors.contains("no coordinator answers"))
     let plain = try await Program.run(["status", "--coordinator", hosts.endpoint])
     #expect(plain.status == 1 && plain.errors.contains("palisade keys init"), "\(plain.errors)")
+  }
+
+  /// Links of 1 Gbit/s and 100 Mbit/s whose other end is 1 to 50 ms away: the bytes of one process. What
+  /// the workers take in comes that much later; answers go to the coordinator at once.
+  @Test func distantHostsGiveTheBytesOfOne() async throws {
+    let input = Program.demo + "/batch.jsonl"
+    let expected = try await oneProcess(input)
+    let hosts = try Hosts(count: 4)
+    var links: [LinkProxy] = []
+    let cluster = try await hosts.cluster(shards: 2) { number, name in
+      let (worker, link) = try await hosts.distantWorker(on: number, name: name)
+      links.append(link)
+      return worker
+    }
+    defer { cluster.kill() }
+    for rate in ["1gbit", "100mbit"] {
+      try hosts.say("rate", rate)
+      for delay in [1, 10, 50] {
+        for link in links { try await link.say("data set delay=\(delay) jitter=\(delay / 10)") }
+        let output = try Program.temporaryFolder().appending(path: "out.jsonl").path()
+        let start = ContinuousClock.now
+        let result = try await Program.run(
+          hosts.batchArguments(input, output), host: hosts.host(1))
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        #expect(result.status == 0, "\(rate), \(delay) ms: \(result.errors)")
+        let answers = try Data(contentsOf: URL(filePath: output))
+        #expect(answers == expected, "\(rate), \(delay) ms")
+        let count = answers.count { $0 == UInt8(ascii: "\n") }
+        print(
+          "hosts, \(rate), \(delay) ms each way: \(count) requests in "
+            + "\((seconds * 100).rounded() / 100) s with the batch's start, "
+            + "\((Double(count) / seconds * 10).rounded() / 10) a second")
+      }
+    }
   }
 
   /// A cable is pulled in the middle of a batch and put back: no request is lost, doubled or changed.

@@ -43,11 +43,26 @@ import Testing
   }
 
   /// A status that must find nobody to answer it.
-  private func expectNoAnswer(_ endpoint: String, _ options: [String], _ what: String) async throws
-  {
+  private func expectNoAnswer(
+    _ endpoint: String, _ options: [String], _ what: String,
+    _ advice: String = "`palisade keys list`"
+  ) async throws {
     let status = try await Program.run(["status", "--coordinator", endpoint] + options)
     #expect(
       status.status == 1 && status.errors.contains("no coordinator answers"), "\(what): \(status)")
+    // That somebody is there and what to do about it is said too.
+    #expect(status.errors.contains(advice), "\(what): \(status)")
+  }
+
+  /// Orders that nobody follows, for lack of a client's key.
+  private func expectNoOrder(_ endpoint: String, _ options: [String], _ what: String) async throws {
+    for order in [["drain", "w0"], ["scale", "2"]] {
+      let result = try await Program.run(
+        ["cluster"] + order + ["--coordinator", endpoint] + options)
+      #expect(
+        result.status == 1 && result.errors.contains("no coordinator answers"), "\(what): \(result)"
+      )
+    }
   }
 
   @Test func strangersAreTurnedAwayAndTheBytesStayTheSame() async throws {
@@ -62,14 +77,17 @@ import Testing
 
     // While a batch runs: nobody, another cluster's key, a role's key at another role's place.
     async let meanwhile = answers(asClient)
-    try await expectNoAnswer(cluster.endpoint, [], "no key")
+    try await expectNoAnswer(cluster.endpoint, [], "no key", "give one that it lets in with --key")
     try await expectNoAnswer(cluster.endpoint, ["--keys", elsewhere.path], "another cluster's key")
     let forged = try forge(
       elsewhere.file("client"),
       [(try elsewhere.key(for: .coordinator), try keys.key(for: .coordinator))])
     try await expectNoAnswer(cluster.endpoint, ["--key", forged], "an unknown key")
     let disguised = try forge(keys.file("worker"), role: ("worker", "client"))
-    try await expectNoAnswer(cluster.endpoint, ["--key", disguised], "a worker's key as a client")
+    try await expectNoAnswer(
+      cluster.endpoint, ["--key", disguised], "a worker's key as a client", "of another role")
+    try await expectNoOrder(cluster.endpoint, ["--key", disguised], "a worker's key")
+    try await expectNoOrder(cluster.endpoint, ["--keys", elsewhere.path], "another cluster's key")
     let renamed = try await Program.run([
       "status", "--coordinator", cluster.endpoint, "--key", keys.file("worker"),
     ])
@@ -95,11 +113,12 @@ import Testing
     for intruder in intruders {
       #expect(await intruder.ended(within: 60) == 1)
       #expect(intruder.errors.contains("no coordinator answered"), "\(intruder.errors)")
+      #expect(intruder.errors.contains("something listens there"), "\(intruder.errors)")
     }
 
     let log = cluster.coordinator.errors
     #expect(log.contains("turned 127.0.0.1 away at the control door"), "\(log)")
-    #expect(!log.contains("intruder"))
+    #expect(!log.contains("intruder") && !log.contains("drains"))
     for role in ["coordinator", "worker", "client"] {
       let secret = try KeyFile(path: keys.file(role)).keys.secretKey
       #expect(!log.contains(secret))

@@ -53,7 +53,8 @@ struct Program {
 
   /// Starts `palisade` with `arguments`, in a network namespace if one is named.
   static func start(
-    _ arguments: [String], environment: [String: String] = [:], host: String? = nil
+    _ arguments: [String], environment: [String: String] = [:], host: String? = nil,
+    input: FileHandle = .nullDevice
   ) throws -> Running {
     let folder = try temporaryFolder()
     let process = Process()
@@ -61,7 +62,7 @@ struct Program {
     process.executableURL = URL(filePath: host == nil ? path : "/usr/sbin/ip")
     process.arguments = (host.map { ["netns", "exec", $0, path] } ?? []) + arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-    process.standardInput = FileHandle.nullDevice
+    process.standardInput = input
     for (name, isOutput) in [("stdout", true), ("stderr", false)] {
       let file = folder.appending(path: name).path()
       try Data().write(to: URL(filePath: file))

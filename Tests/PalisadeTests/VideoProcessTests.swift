@@ -4,42 +4,7 @@ import Testing
 
 /// `palisade video` as a user runs it, on the shipped film and the shipped model.
 @Suite(.serialized) struct VideoProcessTests {
-  private static let film = Program.demo + "/video/shapes.mp4"
-
-  private struct Record: Decodable {
-    struct Failure: Decodable { let code: String }
-    let source: String
-    let frame: Int
-    let pts: Double
-    let text: String?
-    let dropped: String?
-    let error: Failure?
-  }
-
-  private func records(_ path: String) throws -> [Record] {
-    try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map {
-      try JSONDecoder().decode(Record.self, from: Data($0.utf8))
-    }
-  }
-
-  private func lineCount(_ path: String) -> Int {
-    (FileManager.default.contents(atPath: path) ?? Data()).count { $0 == 10 }
-  }
-
-  private func film(_ path: String, seconds: Int, rate: Int = 10) async throws -> String {
-    let process = Process()
-    process.executableURL = URL(filePath: "/usr/bin/env")
-    process.arguments = [
-      "ffmpeg", "-y", "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i",
-      "testsrc2=size=96x64:rate=\(rate):duration=\(seconds)", "-c:v", "libx264", "-preset",
-      "ultrafast", "-pix_fmt", "yuv420p", path,
-    ]
-    try process.run()
-    // Not waitUntilExit: it would hold one of the few threads that all tests share.
-    while process.isRunning { try await Task.sleep(for: .milliseconds(10)) }
-    try #require(process.terminationStatus == 0)
-    return path
-  }
+  private static let film = VideoFiles.shapes
 
   @Test("Records, subtitles and an annotated film, all at once")
   func wholeWay() async throws {
@@ -52,7 +17,7 @@ import Testing
       "--annotate", path("out.mp4"), "--model", Program.model,
     ])
     #expect(run.status == 0, "\(run.errors)")
-    let lines = try records(path("out.jsonl"))
+    let lines = try VideoFiles.records(path("out.jsonl"))
     #expect(lines.map(\.pts) == stride(from: 0, to: 8, by: 0.5).map { $0 })
     #expect(lines.filter { $0.pts < 4 }.allSatisfy { $0.text?.contains("red circle") == true })
     #expect(try String(contentsOfFile: path("out.vtt"), encoding: .utf8).hasPrefix("WEBVTT"))
@@ -70,7 +35,7 @@ import Testing
   func resuming() async throws {
     let folder = try Program.temporaryFolder()
     defer { try? FileManager.default.removeItem(at: folder) }
-    let film = try await film(folder.appending(path: "in.mp4").path(), seconds: 40)
+    let film = try await VideoFiles.film(folder.appending(path: "in.mp4").path(), seconds: 40)
     let output = folder.appending(path: "out.jsonl").path()
     let words = [
       "video", film, "--prompt", "caption en", "--every", "all", "--output", output, "--model",
@@ -79,7 +44,8 @@ import Testing
     for target in [40, 120] {
       let running = try Program.start(words)
       let deadline = ContinuousClock.now + .seconds(120)
-      while lineCount(output) < target, running.isRunning, ContinuousClock.now < deadline {
+      while VideoFiles.lineCount(output) < target, running.isRunning, ContinuousClock.now < deadline
+      {
         try await Task.sleep(for: .milliseconds(5))
       }
       running.signal(SIGKILL)
@@ -89,10 +55,10 @@ import Testing
       try handle.write(contentsOf: Data(#"{"boxes":[],"fra"#.utf8))
       try handle.close()
     }
-    let before = lineCount(output)
+    let before = VideoFiles.lineCount(output)
     let run = try await Program.run(words)
     #expect(run.status == 0, "\(run.errors)")
-    let lines = try records(output)
+    let lines = try VideoFiles.records(output)
     #expect(before >= 120 && lines.count == 400)
     #expect(lines.map(\.frame) == Array(0..<400))
     #expect(zip(lines, lines.dropFirst()).allSatisfy { $0.pts < $1.pts })
@@ -103,7 +69,7 @@ import Testing
   func interrupting() async throws {
     let folder = try Program.temporaryFolder()
     defer { try? FileManager.default.removeItem(at: folder) }
-    let film = try await film(folder.appending(path: "in.mp4").path(), seconds: 60)
+    let film = try await VideoFiles.film(folder.appending(path: "in.mp4").path(), seconds: 60)
     for round in 0..<4 {
       let output = folder.appending(path: "out-\(round).jsonl").path()
       let running = try Program.start([
@@ -111,12 +77,12 @@ import Testing
         Program.model,
       ])
       let deadline = ContinuousClock.now + .seconds(60)
-      while lineCount(output) < 8, running.isRunning, ContinuousClock.now < deadline {
+      while VideoFiles.lineCount(output) < 8, running.isRunning, ContinuousClock.now < deadline {
         try await Task.sleep(for: .milliseconds(5))
       }
       running.signal(SIGINT)
       #expect(await running.ended(within: 60) == 130, "\(running.errors)")
-      let lines = try records(output)
+      let lines = try VideoFiles.records(output)
       #expect(lines.map(\.frame) == Array(0..<lines.count))
     }
   }
@@ -129,17 +95,19 @@ import Testing
       cluster.kill()
       try? FileManager.default.removeItem(at: folder)
     }
-    let film = try await film(folder.appending(path: "in.mp4").path(), seconds: 30)
+    let film = try await VideoFiles.film(folder.appending(path: "in.mp4").path(), seconds: 30)
     let output = folder.appending(path: "out.jsonl").path()
     let running = try Program.start([
       "video", film, "--prompt", "caption en", "--every", "all", "--output", output,
       "--coordinator", cluster.endpoint, "--patience", "0",
     ])
-    while lineCount(output) < 30, running.isRunning { try await Task.sleep(for: .milliseconds(5)) }
+    while VideoFiles.lineCount(output) < 30, running.isRunning {
+      try await Task.sleep(for: .milliseconds(5))
+    }
     cluster.workers[2].signal(SIGKILL)
     let status = await running.ended(within: 120)
     #expect(status == 2 || status == 0, "\(running.errors)")
-    let lines = try records(output)
+    let lines = try VideoFiles.records(output)
     #expect(lines.map(\.frame) == Array(0..<300))
     #expect(lines.allSatisfy { ($0.text == nil) != ($0.error == nil) })
     #expect(lines.count { $0.text != nil } >= 30)
@@ -150,7 +118,7 @@ import Testing
     arguments: [
       (["--every", "soon"], "--every"), (["--policy", "lose"], "--policy"),
       (["--stride", "2"], "--clip"), (["--clip", "65"], "--clip"),
-      (["--resume", "--annotate", "a.mp4"], "--annotate"), (["--constrain"], "--constrain"),
+      (["--constrain"], "--constrain"),
     ])
   func refusing(_ more: [String], _ word: String) async throws {
     let run = try await Program.run(

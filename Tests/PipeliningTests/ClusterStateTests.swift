@@ -96,6 +96,92 @@ import Testing
         == [.send(.registerAgain, peer(1))])
   }
 
+  /// A supervisor starts a worker again before its silence is noticed: that it died counts all the same.
+  @Test func anotherProcessAtAWorkersAddressMeansItIsDead() throws {
+    var state = try state()
+    try ready(&state)
+    let effects = state.handle(.message(peer(9), register("w1")), now: 100)
+    #expect(effects.contains(.suspend(isDeath: true)))
+    #expect(assigned(effects).map(\.peer) == [peer(0), peer(9), peer(2)])
+    // The same process once more has only lost its line.
+    var other = try self.state()
+    try ready(&other)
+    #expect(
+      other.handle(.message(peer(1), register("w1", memory: 1)), now: 100)
+        .contains(.suspend(isDeath: false)))
+  }
+
+  /// The coordinator's own cable: nobody is given stages that he won't hear of.
+  @Test func allFallingSilentMakesNoPlans() throws {
+    var state = try state()
+    try ready(&state)
+    for (index, time) in [1000, 1200, 1400].enumerated() { beat(&state, [index], 1, now: time) }
+    var effects: [ClusterState.Effect] = []
+    for time in stride(from: 1500, through: 6000, by: 250) {
+      effects += state.handle(.tick, now: time)
+    }
+    #expect(effects.count { if case .suspend = $0 { true } else { false } } == 1)
+    #expect(assigned(effects).isEmpty)
+    #expect(state.phase == .gathering)
+  }
+
+  /// Ctrl-Z at the coordinator, or its machine asleep: nobody is taken for dead when it goes on.
+  @Test func aCoordinatorThatStoodStillBlamesNobody() throws {
+    var state = try state()
+    try ready(&state)
+    beat(&state, [0, 1, 2], 1, now: 1000)
+    var blaming = state
+    #expect(blaming.handle(.tick, now: 61_000).contains(.suspend(isDeath: true)))
+    #expect(state.handle(.stoodStill(60_000), now: 61_000).isEmpty)
+    #expect(state.handle(.tick, now: 61_000).isEmpty)
+    #expect(state.phase == .ready)
+    // Who says nothing from then on is found out as ever.
+    beat(&state, [0, 2], 1, now: 64_000)
+    #expect(state.handle(.tick, now: 64_000).contains(.suspend(isDeath: true)))
+  }
+
+  /// Weights that come slowly from the coordinator are a sign of life; weights that don't come are none.
+  @Test func fetchingWorkersMayTakeTheirTimeAsLongAsSomethingComes() throws {
+    var state = try state()
+    for index in 0..<3 {
+      _ = state.handle(.message(peer(index), register("w\(index)")), now: 0)
+    }
+    func beat(_ index: Int, _ done: Int, now: Int) {
+      var gauges = Gauges()
+      (gauges.fetchedBytes, gauges.fetchBytes) = (done, done > 0 ? 1000 : 0)
+      _ = state.handle(
+        .message(peer(index), .heartbeat(Heartbeat(epoch: 0, gauges: gauges))), now: now)
+    }
+    for index in [0, 1] {
+      let message = Ready(epoch: 1, stage: index, loadMilliseconds: 1, weightBytes: 1)
+      _ = state.handle(.message(peer(index), .ready(message)), now: 1)
+    }
+    let limit = Limits().loadMilliseconds
+    var (now, done) = (0, 0)
+    // Three times the time that loading may take, a little of the weights each minute.
+    while now < 3 * limit {
+      now += 500
+      if now % 60_000 == 0 { done += 10 }
+      for index in 0..<3 { beat(index, index == 2 ? done : 0, now: now) }
+      #expect(
+        !state.handle(.tick, now: now).contains { if case .report = $0 { true } else { false } })
+    }
+    #expect(state.phase == .loading)
+    #expect(
+      state.status.message.hasSuffix("; fetching: w2 \(done / 10) %"), "\(state.status.message)")
+    var lost = false
+    let start = now
+    while !lost, now < start + 2 * limit {
+      now += 500
+      for index in 0..<3 { beat(index, index == 2 ? done : 0, now: now) }
+      lost = state.handle(.tick, now: now).contains {
+        if case .report(.workerLost("w2", _)) = $0 { true } else { false }
+      }
+    }
+    #expect(lost)
+    #expect((limit - 60_000...limit + 1000).contains(now - start), "\(now - start)")
+  }
+
   @Test func aClosedConnectionIsADeadWorkerSooner() throws {
     var state = try state()
     try ready(&state)

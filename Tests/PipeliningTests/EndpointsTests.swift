@@ -15,6 +15,19 @@ import Testing
     #expect(Endpoints.reachable(endpoint, asSeenFrom: coordinator) == expected)
   }
 
+  @Test func aWorkerTellsOfAnAddressThatOthersReach() {
+    let coordinator = "tcp://127.0.0.1:70"
+    #expect(Endpoints.advertised("tcp://0.0.0.0:71", toward: coordinator) == "tcp://127.0.0.1:71")
+    #expect(Endpoints.advertised("tcp://10.1.2.3:71", toward: coordinator) == "tcp://10.1.2.3:71")
+    #expect(Endpoints.advertised("ipc:///tmp/w", toward: "ipc:///tmp/c") == "ipc:///tmp/w")
+    #expect(Endpoints.isComplete("tcp://gpu7.example:7500"))
+    for endpoint in [
+      "tcp://*:71", "tcp://0.0.0.0:71", "tcp://a:*", "tcp://a:0", "a:71", "ipc:///x",
+    ] {
+      #expect(!Endpoints.isComplete(endpoint), "\(endpoint)")
+    }
+  }
+
   @Test func aWorkerListensWhereTheCoordinatorIsReachedFrom() {
     #expect(LocalAddress.toward("127.0.0.1", port: "7400") == "127.0.0.1")
     #expect(LocalAddress.toward("no such host", port: "7400") == nil)

@@ -8,7 +8,7 @@ import Testing
   static let mayImport: KeyValuePairs<String, Set<String>> = [
     "CKernels": [], "CImageCodecs": [], "CWire": [], "CLibraries": [], "CSentencePiece": [],
     "Tensors": ["CKernels"],
-    "Checkpoints": ["CZip", "Tensors"],
+    "Checkpoints": ["CSodium", "CZip", "Tensors"],
     "Imaging": ["CImageCodecs", "Tensors"],
     "Tokenization": ["CSentencePiece"],
     "PaliGemma": ["CKernels", "Checkpoints", "Tensors"],
@@ -32,7 +32,7 @@ import Testing
   ]
   /// Packages of others, and the modules of `CLibraries`; only targets that name them above may import them.
   static let foreign: Set = [
-    "CProcess", "CZeroMQ", "CZip",
+    "CProcess", "CSodium", "CZeroMQ", "CZip",
     "ArgumentParser", "AsyncHTTPClient", "GRDB", "HTTPTypes", "Hummingbird", "HummingbirdCore",
     "HummingbirdTLS", "Logging", "NIOCore", "NIOHTTP1", "NIOHTTPTypes", "NIOPosix", "NIOSSL",
     "ServiceLifecycle", "Yams",

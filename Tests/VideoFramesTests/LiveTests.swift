@@ -196,38 +196,6 @@ import VideoFrames
       toFile: clips.path("l.m3u8"), atomically: true, encoding: .utf8)
     #expect(try await Heard.file(clips.path("l.m3u8")).error != nil)
   }
-
-  /// As many frames as ten hours have at one a second, through the buffer: memory doesn't grow.
-  @Test(.timeLimit(.minutes(3))) func tenHoursInFlatMemory() async throws {
-    let clips = try Clips()
-    let path = clips.path("long.mkv")
-    try Clips.run(
-      "ffmpeg",
-      [
-        "-loglevel", "error", "-f", "lavfi", "-i", "testsrc2=s=64x48:r=1:d=36000", "-c:v", "mpeg4",
-        "-q:v", "20", path,
-      ])
-    var options = FeedOptions()
-    options.duplicates = .standard
-    let feed = try VideoFeed(VideoSource(path), options: options)
-    var (count, early, most) = (0, 0, 0)
-    var last: MediaTime?
-    for await event in feed {
-      guard case .frame(let frame) = event else { continue }
-      count += 1
-      last = frame.pts
-      if count % 1000 == 0 { most = max(most, Self.residentByteCount) }
-      if count == 5000 { early = most }
-    }
-    #expect(count == 36_000 && last == MediaTime(seconds: 35_999))
-    #expect(most - early < 48 << 20, "\(early) \(most)")
-  }
-
-  static var residentByteCount: Int {
-    let fields = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(
-      separator: " ")
-    return (fields.flatMap { Int($0[1]) } ?? 0) * 4096
-  }
 }
 
 extension VideoFeed {

@@ -39,21 +39,18 @@ import VideoFrames
         """)
   }
 
-  @Test func subRipGoesOnAfterATear() throws {
+  @Test func subRip() throws {
     let clips = try Clips()
     let path = clips.path("a.srt")
-    let first = try SubtitleWriter(path: path)
-    try first.append(at: MediaTime(seconds: 3600), text: "<i>one {\\an8}")
-    try first.finish(at: MediaTime(seconds: 3601))
-    let torn = try text(path) + "2\n01:00:01,000 --> 01:00"
-    try torn.write(toFile: path, atomically: true, encoding: .utf8)
-    let second = try SubtitleWriter(path: path, isAppending: true)
-    try second.append(at: MediaTime(seconds: 3602), text: "two")
-    try second.finish()
+    try "what was there before".write(toFile: path, atomically: true, encoding: .utf8)
+    let writer = try SubtitleWriter(path: path)
+    try writer.append(at: MediaTime(seconds: 3600), text: "<i>one {\\an8}")
+    try writer.append(at: MediaTime(seconds: 3602), text: "two")
+    try writer.finish()
     #expect(
       try text(path) == """
         1
-        01:00:00,000 --> 01:00:01,000
+        01:00:00,000 --> 01:00:02,000
         ‹i›one { \\an8}
 
         2

@@ -221,15 +221,51 @@ def check_videos(page):
         return fetch('/v1/files', { method: 'POST', body: form }).then((response) => response.json())
           .then((file) => fetch('/v1/video/streams', {
             method: 'POST', headers: { 'Content-Type': 'application/json' },
-            body: JSON.stringify({ file: file.id, prompt: 'detect red circle', every: '39', priority: 'interactive' }),
+            body: JSON.stringify({ file: file.id, prompt: 'detect purple star', every: '39', priority: 'interactive' }),
           })).then((response) => response.json());""", film)
     card = f"#video-list li[data-id='{video['id']}']"
     page.wait(lambda: "ended" in page.texts(f"{card} .pill"), "the video's end")
-    page.wait(lambda: "answered" in page.texts(card)[0] and "detect red circle" in page.texts(card)[0], "its figures")
-    page.wait(lambda: page.script("return document.querySelector(arguments[0]).naturalWidth", f"{card} img") == 224,
+    page.wait(lambda: "answered" in page.texts(card)[0] and "detect purple star" in page.texts(card)[0], "its figures")
+    # Twice the film's 224, so that labels can be read.
+    page.wait(lambda: page.script("return document.querySelector(arguments[0]).naturalWidth", f"{card} img") == 448,
               "its latest frame")
-    page.script("document.getElementById('videos').scrollIntoView()")
-    page.browser.save_screenshot(str(pictures / "videos.png"))
+    check_video_boxes(page, video["id"], f"{card} img")
+    for theme in ("light", "dark"):
+        page.emulate(theme)
+        page.script("document.getElementById('videos').scrollIntoView()")
+        page.browser.save_screenshot(str(pictures / f"videos-{theme}.png"))
+    page.emulate("light")
+
+
+def check_video_boxes(page, video, image):
+    """The last record says where the star is, near where it was drawn; the shown frame has lines of one colour there."""
+    record = page.script(
+        "return fetch('/v1/video/streams/' + arguments[0]).then((response) => response.json())", video)["last"]
+    truth = json.loads((demo / "video" / "shapes.jsonl").read_text().splitlines()[record["frame"]])["items"][0]
+    assert truth["kind"] == "star" and record["boxes"], record
+    corners = record["boxes"][0]["xyxy"]
+    assert all(abs(found - real) < 20 for found, real in zip(corners, truth["xyxy"])), (corners, truth)
+    # In a corner of the box there is no star: what is coloured there is the line. Along each edge, the most coloured pixel.
+    edges = page.script("""
+        const image = document.querySelector(arguments[0]);
+        const canvas = document.createElement('canvas');
+        [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+        const context = canvas.getContext('2d');
+        context.drawImage(image, 0, 0);
+        const [x1, y1, x2, y2] = arguments[1].map((corner) => Math.round(2 * corner));
+        const most = (x, y, dx, dy) => {
+          let best = [0, 0, 0];
+          for (let step = -5; step <= 5; step += 1) {
+            const pixel = [...context.getImageData(x + step * dx, y + step * dy, 1, 1).data].slice(0, 3);
+            if (Math.max(...pixel) - Math.min(...pixel) > Math.max(...best) - Math.min(...best)) best = pixel;
+          }
+          return best;
+        };
+        return [most(x1, y2 - 10, 1, 0), most(x2, y2 - 10, 1, 0), most(x2 - 10, y2, 0, 1), most(x1 + 10, y2, 0, 1)];""",
+        image, corners)
+    for edge in edges:
+        assert max(edge) - min(edge) > 80, edges
+        assert all(abs(one - other) < 60 for one, other in zip(edge, edges[0])), edges
 
 
 def check_key(page):

@@ -7,6 +7,7 @@
 #ifndef PALISADE_IMAGE_CODECS_H
 #define PALISADE_IMAGE_CODECS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -54,6 +55,23 @@ void image_orient(const uint8_t *source, uint32_t width, uint32_t height, int32_
 // Returns IMAGE_OK or IMAGE_OUT_OF_MEMORY.
 int32_t image_resample_bicubic(const uint8_t *source, uint32_t width, uint32_t height,
                                uint8_t *target, uint32_t target_width, uint32_t target_height);
+
+// Whether this CPU has AVX2, which the two conversions below and above use.
+bool image_has_avx2(void);
+// The same with or without AVX2, for tests: the bits are the same.
+int32_t image_resample_bicubic_on(bool has_avx2, const uint8_t *source, uint32_t width,
+                                  uint32_t height, uint8_t *target, uint32_t target_width,
+                                  uint32_t target_height);
+
+// Turns a video's frame into `rgb` [height, width, 3]: planes of Y' [height, width], Cb and Cr, these of the same size, or
+// with both sides halved and rounded up (4:2:0). The weights are the matrix's Kr and Kb; see yuv.c.
+// Returns IMAGE_OK or IMAGE_OUT_OF_MEMORY.
+int32_t image_from_yuv(const uint8_t *planes, uint32_t width, uint32_t height, bool is_halved,
+                       double red_weight, double blue_weight, bool is_full_range, uint8_t *rgb);
+// The same with or without AVX2, for tests.
+int32_t image_from_yuv_on(bool has_avx2, const uint8_t *planes, uint32_t width, uint32_t height,
+                          bool is_halved, double red_weight, double blue_weight,
+                          bool is_full_range, uint8_t *rgb);
 
 // Encode to a buffer of *encoded_byte_count bytes that the caller gives to image_free.
 // JPEG is baseline 4:2:0, quality 1 to 100; PNG has 8-bit samples: RGB with 3 channels, grey with 1.

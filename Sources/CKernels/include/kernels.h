@@ -155,6 +155,11 @@ void kernel_convert_f16_f32(size_t count, const uint16_t *x, float *out);
 /// f32 to bf16 and f16, rounded to nearest, ties to even; f16 overflows to infinity. A NaN stays one.
 void kernel_convert_f32_bf16(size_t count, const float *x, uint16_t *out);
 void kernel_convert_f32_f16(size_t count, const float *x, uint16_t *out);
+/// Rows [T, D] to a scale (max |x| / 127, f32) and a byte q + 128 for each value, q = round(x / scale): T · (4 + D) bytes, each row by itself.
+/// False when a row has no such scale, because a value is no finite number, or all are too small for one.
+bool kernel_encode_int8_rows(size_t T, size_t D, const float *x, uint8_t *out);
+/// Back to f32, q · scale. False when a scale is negative, no number, or so large that a product wouldn't be finite.
+bool kernel_decode_int8_rows(size_t T, size_t D, const uint8_t *x, float *out);
 /// One picture's pixels to patch rows: rgb [side, side, 3] u8 to out [patches, 3 · patch · patch] f32 in the order of a convolution's weight
 /// (channel, row, column), value = pixel / 127.5 − 1 in f32 (bit-equal to the reference processor, numerics.md 18).
 void kernel_patches_u8_f32(size_t side, size_t patch, const uint8_t *rgb, float *out);

@@ -35,6 +35,9 @@ typedef struct Palisade__Wire__NodeStatus Palisade__Wire__NodeStatus;
 typedef struct Palisade__Wire__Status Palisade__Wire__Status;
 typedef struct Palisade__Wire__TraceTrack Palisade__Wire__TraceTrack;
 typedef struct Palisade__Wire__Trace Palisade__Wire__Trace;
+typedef struct Palisade__Wire__DrainOrder Palisade__Wire__DrainOrder;
+typedef struct Palisade__Wire__ScaleOrder Palisade__Wire__ScaleOrder;
+typedef struct Palisade__Wire__OrderAnswer Palisade__Wire__OrderAnswer;
 typedef struct Palisade__Wire__ClientEnvelope Palisade__Wire__ClientEnvelope;
 typedef struct Palisade__Wire__ServerEnvelope Palisade__Wire__ServerEnvelope;
 
@@ -108,10 +111,16 @@ struct  Palisade__Wire__Submit
   Palisade__Wire__Handling *handling;
   size_t n_stop_texts;
   ProtobufCBinaryData *stop_texts;
+  /*
+   * Of pictures that were shrunk to the model's side beforehand: none, or one for each image, 0 x 0 for one as it was.
+   * Boxes and masks are in these extents.
+   */
+  size_t n_original_sizes;
+  Palisade__Wire__ImageSize **original_sizes;
 };
 #define PALISADE__WIRE__SUBMIT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__submit__descriptor) \
-    , 0, {0,NULL}, 0, NULL, NULL, 0,NULL }
+    , 0, {0,NULL}, 0, NULL, NULL, 0,NULL, 0,NULL }
 
 
 struct  Palisade__Wire__ImageSize
@@ -317,27 +326,39 @@ struct  Palisade__Wire__ServiceStatus
 
 
 /*
- * A worker that has come, with a stage or without.
+ * One worker of the cluster, with a stage or without.
  */
 struct  Palisade__Wire__NodeStatus
 {
   ProtobufCMessage base;
-  char *name;
-  char *node;
-  uint32_t worker_index;
-  uint64_t memory_bytes;
+  char *worker;
   /*
-   * Absent while it is not known.
+   * The machine it is on.
+   */
+  char *node;
+  /*
+   * working, spare, resting or leaving.
+   */
+  char *state;
+  /*
+   * Its stage's name; empty without one.
+   */
+  char *stage;
+  uint32_t threads;
+  uint64_t memory_bytes;
+  uint32_t worker_index;
+  /*
+   * How fast it is; absent while that is not known.
    */
   Palisade__Wire__WorkerSpeed *speed;
   /*
-   * Why it has no stage; empty when it has one.
+   * Why the plan leaves it out; empty otherwise.
    */
   ProtobufCBinaryData note;
 };
 #define PALISADE__WIRE__NODE_STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__node_status__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, NULL, {0,NULL} }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, NULL, {0,NULL} }
 
 
 struct  Palisade__Wire__Status
@@ -359,6 +380,14 @@ struct  Palisade__Wire__Status
   size_t n_nodes;
   Palisade__Wire__NodeStatus **nodes;
   /*
+   * How many workers the plan should use.
+   */
+  uint32_t wanted_workers;
+  /*
+   * Of the model's pictures, in pixels; 0 when it isn't known.
+   */
+  uint32_t picture_side;
+  /*
    * config.json in words, for those who plan.
    */
   ProtobufCBinaryData model_numbers;
@@ -370,7 +399,7 @@ struct  Palisade__Wire__Status
 };
 #define PALISADE__WIRE__STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__status__descriptor) \
-    , (char *)protobuf_c_empty_string, {0,NULL}, 0,NULL, NULL, (char *)protobuf_c_empty_string, NULL, 0,NULL, {0,NULL}, 0, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, {0,NULL}, 0,NULL, NULL, (char *)protobuf_c_empty_string, NULL, 0,NULL, 0, 0, {0,NULL}, 0, (char *)protobuf_c_empty_string }
 
 
 struct  Palisade__Wire__TraceTrack
@@ -404,12 +433,54 @@ struct  Palisade__Wire__Trace
     , 0,NULL, 0,NULL, 0 }
 
 
+/*
+ * Do without the workers of this name, or on this machine, and let them go.
+ */
+struct  Palisade__Wire__DrainOrder
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData node;
+};
+#define PALISADE__WIRE__DRAIN_ORDER__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__drain_order__descriptor) \
+    , {0,NULL} }
+
+
+/*
+ * Plan for so many workers.
+ */
+struct  Palisade__Wire__ScaleOrder
+{
+  ProtobufCMessage base;
+  uint32_t worker_count;
+};
+#define PALISADE__WIRE__SCALE_ORDER__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__scale_order__descriptor) \
+    , 0 }
+
+
+struct  Palisade__Wire__OrderAnswer
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean is_done;
+  /*
+   * What was done, or why not.
+   */
+  ProtobufCBinaryData text;
+};
+#define PALISADE__WIRE__ORDER_ANSWER__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__order_answer__descriptor) \
+    , 0, {0,NULL} }
+
+
 typedef enum {
   PALISADE__WIRE__CLIENT_ENVELOPE__BODY__NOT_SET = 0,
   PALISADE__WIRE__CLIENT_ENVELOPE__BODY_SUBMIT = 30,
   PALISADE__WIRE__CLIENT_ENVELOPE__BODY_CANCEL = 31,
   PALISADE__WIRE__CLIENT_ENVELOPE__BODY_STATUS_REQUEST = 32,
-  PALISADE__WIRE__CLIENT_ENVELOPE__BODY_TRACE_REQUEST = 35
+  PALISADE__WIRE__CLIENT_ENVELOPE__BODY_TRACE_REQUEST = 35,
+  PALISADE__WIRE__CLIENT_ENVELOPE__BODY_DRAIN_ORDER = 70,
+  PALISADE__WIRE__CLIENT_ENVELOPE__BODY_SCALE_ORDER = 71
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(PALISADE__WIRE__CLIENT_ENVELOPE__BODY__CASE)
 } Palisade__Wire__ClientEnvelope__BodyCase;
 
@@ -423,6 +494,8 @@ struct  Palisade__Wire__ClientEnvelope
     Palisade__Wire__CancelSubmit *cancel;
     Palisade__Wire__StatusRequest *status_request;
     Palisade__Wire__TraceRequest *trace_request;
+    Palisade__Wire__DrainOrder *drain_order;
+    Palisade__Wire__ScaleOrder *scale_order;
   };
 };
 #define PALISADE__WIRE__CLIENT_ENVELOPE__INIT \
@@ -434,7 +507,8 @@ typedef enum {
   PALISADE__WIRE__SERVER_ENVELOPE__BODY__NOT_SET = 0,
   PALISADE__WIRE__SERVER_ENVELOPE__BODY_REPLY = 40,
   PALISADE__WIRE__SERVER_ENVELOPE__BODY_STATUS = 41,
-  PALISADE__WIRE__SERVER_ENVELOPE__BODY_TRACE = 45
+  PALISADE__WIRE__SERVER_ENVELOPE__BODY_TRACE = 45,
+  PALISADE__WIRE__SERVER_ENVELOPE__BODY_ORDER_ANSWER = 70
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(PALISADE__WIRE__SERVER_ENVELOPE__BODY__CASE)
 } Palisade__Wire__ServerEnvelope__BodyCase;
 
@@ -447,6 +521,7 @@ struct  Palisade__Wire__ServerEnvelope
     Palisade__Wire__Reply *reply;
     Palisade__Wire__Status *status;
     Palisade__Wire__Trace *trace;
+    Palisade__Wire__OrderAnswer *order_answer;
   };
 };
 #define PALISADE__WIRE__SERVER_ENVELOPE__INIT \
@@ -796,6 +871,63 @@ Palisade__Wire__Trace *
 void   palisade__wire__trace__free_unpacked
                      (Palisade__Wire__Trace *message,
                       ProtobufCAllocator *allocator);
+/* Palisade__Wire__DrainOrder methods */
+void   palisade__wire__drain_order__init
+                     (Palisade__Wire__DrainOrder         *message);
+size_t palisade__wire__drain_order__get_packed_size
+                     (const Palisade__Wire__DrainOrder   *message);
+size_t palisade__wire__drain_order__pack
+                     (const Palisade__Wire__DrainOrder   *message,
+                      uint8_t             *out);
+size_t palisade__wire__drain_order__pack_to_buffer
+                     (const Palisade__Wire__DrainOrder   *message,
+                      ProtobufCBuffer     *buffer);
+Palisade__Wire__DrainOrder *
+       palisade__wire__drain_order__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   palisade__wire__drain_order__free_unpacked
+                     (Palisade__Wire__DrainOrder *message,
+                      ProtobufCAllocator *allocator);
+/* Palisade__Wire__ScaleOrder methods */
+void   palisade__wire__scale_order__init
+                     (Palisade__Wire__ScaleOrder         *message);
+size_t palisade__wire__scale_order__get_packed_size
+                     (const Palisade__Wire__ScaleOrder   *message);
+size_t palisade__wire__scale_order__pack
+                     (const Palisade__Wire__ScaleOrder   *message,
+                      uint8_t             *out);
+size_t palisade__wire__scale_order__pack_to_buffer
+                     (const Palisade__Wire__ScaleOrder   *message,
+                      ProtobufCBuffer     *buffer);
+Palisade__Wire__ScaleOrder *
+       palisade__wire__scale_order__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   palisade__wire__scale_order__free_unpacked
+                     (Palisade__Wire__ScaleOrder *message,
+                      ProtobufCAllocator *allocator);
+/* Palisade__Wire__OrderAnswer methods */
+void   palisade__wire__order_answer__init
+                     (Palisade__Wire__OrderAnswer         *message);
+size_t palisade__wire__order_answer__get_packed_size
+                     (const Palisade__Wire__OrderAnswer   *message);
+size_t palisade__wire__order_answer__pack
+                     (const Palisade__Wire__OrderAnswer   *message,
+                      uint8_t             *out);
+size_t palisade__wire__order_answer__pack_to_buffer
+                     (const Palisade__Wire__OrderAnswer   *message,
+                      ProtobufCBuffer     *buffer);
+Palisade__Wire__OrderAnswer *
+       palisade__wire__order_answer__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   palisade__wire__order_answer__free_unpacked
+                     (Palisade__Wire__OrderAnswer *message,
+                      ProtobufCAllocator *allocator);
 /* Palisade__Wire__ClientEnvelope methods */
 void   palisade__wire__client_envelope__init
                      (Palisade__Wire__ClientEnvelope         *message);
@@ -890,6 +1022,15 @@ typedef void (*Palisade__Wire__TraceTrack_Closure)
 typedef void (*Palisade__Wire__Trace_Closure)
                  (const Palisade__Wire__Trace *message,
                   void *closure_data);
+typedef void (*Palisade__Wire__DrainOrder_Closure)
+                 (const Palisade__Wire__DrainOrder *message,
+                  void *closure_data);
+typedef void (*Palisade__Wire__ScaleOrder_Closure)
+                 (const Palisade__Wire__ScaleOrder *message,
+                  void *closure_data);
+typedef void (*Palisade__Wire__OrderAnswer_Closure)
+                 (const Palisade__Wire__OrderAnswer *message,
+                  void *closure_data);
 typedef void (*Palisade__Wire__ClientEnvelope_Closure)
                  (const Palisade__Wire__ClientEnvelope *message,
                   void *closure_data);
@@ -921,6 +1062,9 @@ extern const ProtobufCMessageDescriptor palisade__wire__node_status__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__status__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__trace_track__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__trace__descriptor;
+extern const ProtobufCMessageDescriptor palisade__wire__drain_order__descriptor;
+extern const ProtobufCMessageDescriptor palisade__wire__scale_order__descriptor;
+extern const ProtobufCMessageDescriptor palisade__wire__order_answer__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__client_envelope__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__server_envelope__descriptor;
 

@@ -15,6 +15,7 @@ PROTOBUF_C__BEGIN_DECLS
 #endif
 
 #include "microbatch.pb-c.h"
+#include "tensor.pb-c.h"
 
 typedef struct Palisade__Wire__Counters Palisade__Wire__Counters;
 typedef struct Palisade__Wire__Gauges Palisade__Wire__Gauges;
@@ -84,10 +85,15 @@ struct  Palisade__Wire__Gauges
   uint32_t cache_count;
   uint64_t cache_bytes;
   uint64_t vision_cache_bytes;
+  /*
+   * Of the weights that the worker fetches from the coordinator, while it does.
+   */
+  uint64_t fetched_bytes;
+  uint64_t fetch_bytes;
 };
 #define PALISADE__WIRE__GAUGES__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__gauges__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 /*
@@ -366,10 +372,18 @@ struct  Palisade__Wire__Assign
   uint64_t kept_epoch;
   size_t n_kept_requests;
   uint64_t *kept_requests;
+  /*
+   * How rows travel to the next stage.
+   */
+  Palisade__Wire__Encoding wire_encoding;
+  /*
+   * Where the model's tensors can be had by whoever has no files of it.
+   */
+  char *model_endpoint;
 };
 #define PALISADE__WIRE__ASSIGN__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__assign__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0,NULL, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, 0, 0,NULL }
+    , 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0,NULL, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, 0, 0,NULL, PALISADE__WIRE__ENCODING__ENCODING_EXACT, (char *)protobuf_c_empty_string }
 
 
 struct  Palisade__Wire__HeartbeatReply

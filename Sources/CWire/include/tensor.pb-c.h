@@ -40,9 +40,12 @@ typedef enum _Palisade__Wire__ElementType {
 typedef enum _Palisade__Wire__Encoding {
   PALISADE__WIRE__ENCODING__ENCODING_EXACT = 0,
   /*
-   * Places kept for encodings that lose precision; refused until both ends know them.
+   * Of f32 rows only. Rounded to nearest, ties to even; two bytes an element.
    */
   PALISADE__WIRE__ENCODING__ENCODING_BF16 = 1,
+  /*
+   * Of f32 rows only. Each row: its scale (f32), then a byte q + 128 an element, which is q * scale.
+   */
   PALISADE__WIRE__ENCODING__ENCODING_INT8_PER_ROW = 2
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(PALISADE__WIRE__ENCODING)
 } Palisade__Wire__Encoding;
@@ -55,7 +58,8 @@ struct  Palisade__Wire__TensorHeader
   Palisade__Wire__ElementType element_type;
   Palisade__Wire__Encoding encoding;
   /*
-   * At most 4 dimensions, outermost first; their product times the element size is byte_count.
+   * At most 4 dimensions, outermost first; byte_count is what they take in
+   * the payload: their product times the element size where the encoding is exact.
    */
   size_t n_shape;
   uint64_t *shape;

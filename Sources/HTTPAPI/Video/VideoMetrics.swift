@@ -1,5 +1,6 @@
 import Jobs
 import Synchronization
+import VideoFrames
 
 /// What is counted of all videos, those that ended too.
 final class VideoMetrics: Sendable {

@@ -63,6 +63,7 @@ extension ServiceCore {
     }
     var options = request.options(for: source, defaultTokens: limits.defaultAnswerTokenCount)
     options.keepsPictures = true
+    options.pictureSide = await backend.status().pictureSide
     options.feed.imageLimits = ImageLimits(
       pixelCount: limits.imagePixelCount, byteCount: JobLimits.requestImageByteCount)
     let service = backend.service

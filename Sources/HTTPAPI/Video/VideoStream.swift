@@ -20,7 +20,6 @@ final class VideoStream: Sendable {
     var nextID = 1
     var latest: (record: VideoRecord, picture: Picture)?
     var lastRecord: JSONText = .null
-    var stateName = ""
     var isOver = false
   }
 
@@ -40,23 +39,14 @@ final class VideoStream: Sendable {
   /// Begins to answer; `metrics` counts along.
   func start(metrics: VideoMetrics) {
     let work = Task { [self] in
-      let watch = Task {
-        while !Task.isCancelled {
-          noteState(session.status.state)
-          try? await Task.sleep(for: .milliseconds(100))
-        }
-      }
       do {
-        try await session.run { record, frame in
+        try await session.run(onState: note) { record, frame in
           metrics.count(record)
           take(record, frame)
         }
       } catch {
         // Nothing that takes records here fails; the session's state says how it ended.
       }
-      watch.cancel()
-      await watch.value
-      noteState(session.status.state)
       state.withLock { $0.isOver = true }
     }
     task.withLock { $0 = work }
@@ -85,8 +75,7 @@ final class VideoStream: Sendable {
   /// The latest frame with its answer drawn on it; nil before there is one.
   func latestPicture() throws -> [UInt8]? {
     guard let (record, picture) = state.withLock({ $0.latest }) else { return nil }
-    let boxes = record.answer.map(LabelledBox.boxes) ?? []
-    return try picture.drawing(boxes).encodedJPEG()
+    return try (record.answer?.drawn(on: picture, prompt: nil) ?? picture).encodedJPEG()
   }
 
   private func take(_ record: VideoRecord, _ frame: VideoFrame?) {
@@ -98,12 +87,8 @@ final class VideoStream: Sendable {
     }
   }
 
-  private func noteState(_ new: FeedState) {
-    state.withLock { state in
-      guard state.stateName != new.name else { return }
-      state.stateName = new.name
-      add("state", Self.json(new), &state)
-    }
+  private func note(_ new: FeedState) {
+    state.withLock { add("state", Self.json(new), &$0) }
   }
 
   private func add(_ name: String, _ json: JSONText, _ state: inout State) {

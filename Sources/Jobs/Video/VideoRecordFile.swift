@@ -43,11 +43,14 @@ public actor VideoRecordFile {
       (resumePoints, earlierCount) = ([:], 0)
       return
     }
-    var scan = RecordScan(path: path)
-    try scan.read()
-    (resumePoints, earlierCount) = (scan.points, scan.count)
+    var records = try VideoRecordReader(path: path)
+    var points: [String: ResumePoint] = [:]
+    while let record = try records.next() {
+      points[record.source] = ResumePoint(frame: record.frame, pts: record.pts)
+    }
+    (resumePoints, earlierCount) = (points, records.count)
     do throws(BatchError) {
-      if scan.end < file.length { try file.truncate(to: scan.end) }
+      if records.end < file.length { try file.truncate(to: records.end) }
     } catch { throw Failure(code: "unwritable_output", message: "\(error)") }
   }
 
@@ -70,56 +73,5 @@ public actor VideoRecordFile {
   private func synchronize() throws(BatchError) {
     try OutputFile.synchronize(file.handle.fileDescriptor, file.path)
     lastSync = .now
-  }
-}
-
-/// Reads the records of an earlier run.
-private struct RecordScan {
-  private struct Line: Decodable {
-    let source: String
-    let frame: Int
-    /// As a decimal number, which keeps every digit.
-    let pts: Decimal
-  }
-  let path: String
-  private(set) var points: [String: ResumePoint] = [:]
-  private(set) var count = 0
-  /// Bytes of whole lines.
-  private(set) var end = 0
-  private var reader: BatchReader?
-
-  init(path: String) { self.path = path }
-
-  mutating func read() throws(Failure) {
-    do throws(BatchError) {
-      reader = try BatchReader(path: path, lineByteCount: JobLimits.videoRecordByteCount)
-    } catch { throw Failure(code: "unwritable_output", message: "\(error)") }
-    while let line = try nextLine() {
-      guard let bytes = line.bytes else { throw invalid("a line is too long") }
-      // Torn, and so the last.
-      guard line.isEnded else { return }
-      try take(Data(bytes))
-      end = line.endOffset
-    }
-  }
-
-  private mutating func nextLine() throws(Failure) -> RawLine? {
-    do throws(BatchError) { return try reader?.nextOfAny() } catch {
-      throw Failure(code: "unwritable_output", message: "\(error)")
-    }
-  }
-
-  private mutating func take(_ line: Data) throws(Failure) {
-    guard let record = try? JSONDecoder().decode(Line.self, from: line),
-      let pts = MediaTime("\(record.pts)")
-    else { throw invalid("line \(count + 1) is no record") }
-    points[record.source] = ResumePoint(frame: record.frame, pts: pts)
-    count += 1
-  }
-
-  private func invalid(_ reason: String) -> Failure {
-    Failure(
-      code: "invalid_output",
-      message: "\(path) is no file of a video's records: \(reason); give another --output")
   }
 }

@@ -6,7 +6,7 @@ import VideoFrames
 struct VideoRun {
   /// What happens.
   enum Step: Sendable {
-    /// The feed's next event, and the frame shrunk for a clip.
+    /// The feed's next event, and the frame made ready for clips: it stands in several.
     case event(FeedEvent?, EncodedImage?)
     /// What became of the question with this ticket, and when.
     case outcome(Int, VideoAsker.Outcome, ContinuousClock.Instant)
@@ -32,7 +32,6 @@ struct VideoRun {
   private struct ClipFrame {
     let number: Int
     let pts: MediaTime
-    let size: ImageSize
     let image: EncodedImage
   }
 
@@ -64,9 +63,6 @@ struct VideoRun {
   init(source: VideoSource, options: VideoSessionOptions) {
     (self.source, self.options) = (source, options)
   }
-
-  /// The side that frames of clips are shrunk to.
-  var shrinksTo: Int? { if case .clip = options.mode { options.pictureSide } else { nil } }
 
   /// Whether there is room for one frame more.
   var wantsEvent: Bool {
@@ -156,15 +152,15 @@ struct VideoRun {
         }
       }
       entries.append(entry)
-      let picture = frame.picture
+      let (picture, side) = (frame.picture, options.pictureSide)
       let name = "frame \(frame.number)"
-      ask(frame.arrival) { [EncodedImage(name: name, picture: picture)] }
+      // Where it is asked about, so that several are shrunk at once.
+      ask(frame.arrival) { [EncodedImage(name: name, picture: picture, side: side)] }
     case .clip(let count, let stride):
       decideLast()
       clip.append(
         ClipFrame(
           number: frame.number, pts: frame.pts,
-          size: ImageSize(width: frame.picture.width, height: frame.picture.height),
           image: image ?? EncodedImage(name: "frame \(frame.number)", picture: frame.picture)))
       if clip.count > count { clip.removeFirst() }
       framesSinceClip += 1
@@ -189,8 +185,11 @@ struct VideoRun {
     (framesSinceClip, hasAskedClip) = (0, true)
     entries[entries.count - 1].record.clip = VideoRecord.Clip(
       frames: clip.map(\.number), from: first.pts, to: last.pts)
-    let images = clip.map(\.image)
-    ask(arrival) { images }
+    var images = clip.map(\.image)
+    // Boxes are for the frame that bears the answer, which may have another size than the first.
+    images[0].originalSize = images[images.count - 1].originalSize
+    let asked = images
+    ask(arrival) { asked }
   }
 
   /// The frames at the end that no clip has asked about yet.
@@ -221,31 +220,13 @@ struct VideoRun {
       entries[index].record.outcome = .dropped("stale")
     case .answered(let answer):
       entries[index].record.latency = instant - arrival
-      entries[index].record.outcome = .answered(scaled(answer, entries[index].record))
+      entries[index].record.outcome = .answered(answer)
     case .stale: entries[index].record.outcome = .dropped("stale")
     case .failed(let failure): entries[index].record.outcome = .failed(failure)
     case .cancelled:
       entries[index].record.outcome = .dropped("cancelled")
       entries[index].isAbandoned = source.isRepeatable
     }
-  }
-
-  /// Boxes of a shrunk clip in pixels of the frame that ends it.
-  private func scaled(_ answer: Answer, _ record: VideoRecord) -> Answer {
-    guard record.clip != nil, shrinksTo != nil, let small = answer.imageSizes.first,
-      let size = clip.last?.size
-    else { return answer }
-    var answer = answer
-    let (x, y) = (
-      Double(size.width) / Double(small.width), Double(size.height) / Double(small.height)
-    )
-    for index in answer.boxes.indices {
-      answer.boxes[index].x1 *= x
-      answer.boxes[index].x2 *= x
-      answer.boxes[index].y1 *= y
-      answer.boxes[index].y2 *= y
-    }
-    return answer
   }
 
   /// The next record whose turn it is.

@@ -60,13 +60,15 @@ public final class VideoSession: Sendable {
   /// Answers until the source ends. Cancelling the task gives up what is under way: of a file those frames have no
   /// record, so that a resumed run answers them; of a live source they are dropped with the cause `cancelled`.
   ///
-  /// - Parameter take: receives every record in order, with its frame where the options keep pictures; while it
-  ///   works, nothing further is taken from the feed. When it throws, all is given up.
+  /// - Parameters:
+  ///   - onState: hears where the source stands, in order, the last word after the last record.
+  ///   - take: receives every record in order, with its frame where the options keep pictures; while it
+  ///     works, nothing further is taken from the feed. When it throws, all is given up.
   /// - Returns: how the source ended.
   /// - Throws: what `take` threw.
   @discardableResult
   public func run(
-    _ take: (VideoRecord, VideoFrame?) async throws -> Void
+    onState: (FeedState) -> Void = { _ in }, _ take: (VideoRecord, VideoFrame?) async throws -> Void
   ) async throws -> FeedState {
     let asker = VideoAsker(
       service: service, options: options,
@@ -79,12 +81,12 @@ public final class VideoSession: Sendable {
         while true {
           if run.wantsEvent {
             run.isPulling = true
-            let side = run.shrinksTo
-            group.addTask { await Self.pull(reader, side: side) }
+            let options = options
+            group.addTask { await Self.pull(reader, options) }
           }
           guard let step = try await group.next() else { break }
           run.receive(step)
-          note(run.takeNews())
+          note(run.takeNews(), onState)
           while let question = run.takeQuestion() {
             group.addTask {
               let outcome = await asker.ask(question.images(), arrival: question.arrival)
@@ -103,28 +105,37 @@ public final class VideoSession: Sendable {
       throw error
     }
     let end = run.end ?? .ended(.cancelled)
-    state.withLock { $0.state = end }
+    state.withLock { state in
+      state.enter(end)
+    }
+    onState(end)
     return end
   }
 
-  private static func pull(_ reader: VideoFeedReader, side: Int?) async -> VideoRun.Step {
+  private static func pull(
+    _ reader: VideoFeedReader, _ options: VideoSessionOptions
+  ) async -> VideoRun.Step {
     let event = await reader.next()
-    guard let side, case .frame(let frame) = event else { return .event(event, nil) }
-    // A failure for want of memory; then the service gets the whole frame, and says so itself.
-    let small = (try? frame.picture.resized(toWidth: side, height: side)) ?? frame.picture
-    return .event(event, EncodedImage(name: "frame \(frame.number)", picture: small))
+    guard case .clip = options.mode, case .frame(let frame) = event else {
+      return .event(event, nil)
+    }
+    let image = EncodedImage(
+      name: "frame \(frame.number)", picture: frame.picture, side: options.pictureSide)
+    return .event(event, image)
   }
 
-  private func note(_ news: [VideoRun.News]) {
+  private func note(_ news: [VideoRun.News], _ onState: (FeedState) -> Void) {
     guard !news.isEmpty else { return }
     state.withLock { state in
       for item in news {
         switch item {
-        case .state(let new): if !new.isFinal { state.state = new }
+        // The last word comes when all before it is written.
+        case .state(let new): if !new.isFinal { state.enter(new) }
         case .notice(let notice): state.note(notice.description)
         case .firstFrame(let instant): state.firstFrame = state.firstFrame ?? instant
         }
       }
     }
+    for case .state(let new) in news where !new.isFinal { onState(new) }
   }
 }

@@ -33,7 +33,7 @@ public struct VideoSessionOptions: Sendable {
   public var budget: Duration?
   /// How long a cluster that is away is waited for; with `.zero` every failure is a record at once.
   public var patience: Duration
-  /// The side of the model's pictures where that is known: the frames of clips are shrunk to it once.
+  /// The side of the model's pictures where that is known: frames are shrunk to it before they are sent anywhere.
   public var pictureSide: Int?
   /// Whether records come with their pictures.
   public var keepsPictures = false

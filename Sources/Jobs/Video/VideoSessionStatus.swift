@@ -8,6 +8,8 @@ public struct VideoSessionStatus: Sendable {
   public internal(set) var source: String
   /// Where the source stands.
   public internal(set) var state: FeedState = .connecting
+  /// Where it stood, in order, each as often as it was entered: the last `JobLimits.videoStateCount`.
+  public internal(set) var states: [FeedState] = []
   /// Frames with an answer of their own.
   public internal(set) var answered = 0
   /// Frames that repeat an earlier one's answer.
@@ -69,8 +71,14 @@ public struct VideoSessionStatus: Sendable {
     }
   }
 
+  mutating func enter(_ new: FeedState) {
+    states.append(new)
+    if states.count > JobLimits.videoStateCount { states.removeFirst() }
+    state = new
+  }
+
   mutating func note(_ notice: String) {
     notices.append(notice)
-    if notices.count > 20 { notices.removeFirst() }
+    if notices.count > JobLimits.videoNoticeCount { notices.removeFirst() }
   }
 }

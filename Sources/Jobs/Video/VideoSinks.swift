@@ -8,6 +8,8 @@ public actor VideoSinks {
   private let prompt: String
   private var subtitles: [SubtitleWriter] = []
   private var video: AnnotatedVideoWriter?
+  /// Whether it wants frames.
+  var draws: Bool { video != nil }
   private var last: MediaTime?
   private var text = ""
 
@@ -17,14 +19,13 @@ public actor VideoSinks {
   ///   - prompt: stands in front of a text in the annotated video.
   ///   - subtitles: paths with the ending `.vtt` or `.srt`.
   ///   - annotate: a path with the ending `.mp4`, `.mkv` or `.webm`.
-  ///   - isAppending: whether subtitles that are there stay.
   /// - Throws: `invalid_option` for another ending, `unwritable`, `decoder_missing`.
   public init(
-    prompt: String, subtitles: [String], annotate: String?, isAppending: Bool
+    prompt: String, subtitles: [String], annotate: String?
   ) throws(VideoError) {
     self.prompt = prompt
     for path in subtitles {
-      self.subtitles.append(try SubtitleWriter(path: path, isAppending: isAppending))
+      self.subtitles.append(try SubtitleWriter(path: path))
     }
     video = try annotate.map { path throws(VideoError) in try AnnotatedVideoWriter(path: path) }
   }

@@ -154,14 +154,8 @@ extension ClusterState {
     } catch { return error.message }
   }
 
+  /// What the plan should do, and what others need for plans of their own.
   func fillInPlanning(_ status: inout Status) {
-    let reasons = Dictionary(leftOut.map { ($0.name, $0.reason) }) { first, _ in first }
-    status.nodes = workers.values.sorted { $0.index < $1.index }.map { worker in
-      NodeStatus(
-        name: worker.name, node: worker.register.host, workerIndex: worker.index,
-        memoryBytes: worker.register.memoryBytes, speed: worker.speed,
-        note: worker.stage == nil ? reasons[worker.name] ?? "is a spare" : "")
-    }
     status.modelNumbers = setup.model?.text ?? ""
     // A guess is no prediction.
     let used = plan?.stages.flatMap(\.workers) ?? []

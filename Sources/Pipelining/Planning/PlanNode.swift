@@ -128,12 +128,13 @@ extension PlanNode {
 
   /// The workers of a running cluster that have said how fast they are.
   public static func nodes(of status: Status) -> [PlanNode] {
-    let counts = Dictionary(grouping: status.nodes, by: \.node).mapValues(\.count)
-    return status.nodes.compactMap { node in
+    let there = status.nodes.filter { $0.state != .leaving }
+    let counts = Dictionary(grouping: there, by: \.node).mapValues(\.count)
+    return there.compactMap { node in
       node.speed.map { speed in
         let free = speed.freeBytes > 0 ? min(speed.freeBytes, node.memoryBytes) : node.memoryBytes
         return PlanNode(
-          index: node.workerIndex, name: node.name, host: node.node,
+          index: node.workerIndex, name: node.worker, host: node.node,
           memoryBytes: free / max(1, counts[node.node] ?? 1), speed: speed,
           loaded: status.stages.first { $0.workerIndex == node.workerIndex }?.blocks)
       }

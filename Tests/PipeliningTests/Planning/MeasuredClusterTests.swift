@@ -116,7 +116,7 @@ import Testing
     #expect(state.message.contains("takes over"), "\(state.message)")
     try load(&state, orders, now: now + 5)
     #expect(state.status.predictedImagesPerSecond > before * 1.2)
-    #expect(state.status.nodes.map(\.note) == ["", "", ""])
+    #expect(state.status.nodes.map(\.state) == [.working, .working, .working])
   }
 
   @Test func aJoinerWaitsWhileTheChangeWouldNotPay() throws {

@@ -66,11 +66,13 @@ struct FakeWorker {
   private var recent = RecentSequences()
   var queue: [Message] = []
   var microBatches: UInt64 = 0
+  /// What the last step computed, a failure or not.
+  private(set) var computed: [Segment] = []
 
   init(config: ModelConfig) { self.config = config }
 
   var waiting: Int { groups?.waitingCount ?? 0 }
-  private var blocks: Range<Int> { assign.map { $0.stages[$0.stage].blocks } ?? 0..<0 }
+  var blocks: Range<Int> { assign.map { $0.stages[$0.stage].blocks } ?? 0..<0 }
   private var hasEmbedding: Bool { blocks.contains(config.tokenEmbeddingIndex) }
   private var hasHead: Bool { blocks.upperBound == config.blockCount }
   private var hasLayers: Bool { !config.decoderLayers(in: blocks).isEmpty }
@@ -118,6 +120,7 @@ struct FakeWorker {
       return nil
     }
     microBatches += 1
+    computed = message.batch.segments
     for request in message.batch.released { (caches[request], heads[request]) = (nil, nil) }
     guard !message.batch.segments.isEmpty else {
       return hasHead ? [] : [.next(passed(message))]

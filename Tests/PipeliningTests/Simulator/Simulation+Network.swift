@@ -7,16 +7,25 @@ import PaliGemma
 extension Simulation {
   var isChaos: Bool { now < Self.chaosMilliseconds }
 
-  /// Something bad: a crash, a hang or a cut.
+  /// Something bad: a crash, a hang, a cut, or an order in the midst of it.
   mutating func fault() {
     let index = random.int(0...processes.count - 1)
-    switch random.int(0...2) {
+    switch random.int(0...3) {
     case 0:
       processes[index].isAlive = false
       push(.start(index), after: random.int(100...8000))
     case 1: processes[index].hangsUntil = now + random.int(200...9000)
-    default: cutUntil[index] = now + random.int(200...8000)
+    case 2: cutUntil[index] = now + random.int(200...8000)
+    default: command(index)
     }
+  }
+
+  /// Somebody drains a worker, or wants another number of them.
+  private mutating func command(_ index: Int) {
+    let order: ClusterOrder =
+      random.chance(500)
+      ? .drain(node: "w\(index)") : .scale(workerCount: random.int(1...processes.count))
+    apply(state.handle(.order(order, from: PeerIdentity([255, 255])), now: now))
   }
 
   mutating func start(_ index: Int) {
@@ -76,7 +85,9 @@ extension Simulation {
       toCoordinator(index, .ready(ready))
     case .cancel(let epoch, let requests):
       processes[index].worker.cancel(requests, epoch: epoch)
-    case .shutdown: processes[index].isAlive = false
+    case .shutdown:
+      processes[index].isAlive = false
+      push(.start(index), after: random.int(100...3000))
     default: break
     }
   }
@@ -159,6 +170,11 @@ extension Simulation {
     guard let messages = processes[index].worker.step(),
       let assign = processes[index].worker.assign
     else { return }
+    if isDeadly(processes[index].worker) {
+      processes[index].isAlive = false
+      push(.start(index), after: random.int(100...3000))
+      return
+    }
     for message in messages {
       switch message {
       case .next(let next):
@@ -172,6 +188,14 @@ extension Simulation {
       }
     }
     wake(index)
+  }
+
+  private func isDeadly(_ worker: FakeWorker) -> Bool {
+    guard let poison, worker.blocks.contains(poison.block) else { return false }
+    return worker.computed.contains { segment in
+      segment.request == poison.request
+        && (segment.position..<segment.position + segment.rowCount).contains(poison.row)
+    }
   }
 
   private mutating func answer(_ index: Int, _ tokens: TokenBatch, _ assign: Assign) {

@@ -22,6 +22,12 @@ struct SeededRandom: RandomNumberGenerator {
 /// and a network that a seed rules: messages between stages are dropped, doubled, delayed and overtake
 /// each other, control messages are dropped and delayed, workers crash and hang, links are cut.
 struct Simulation {
+  /// A request that kills the worker which computes a certain row of it in a certain block.
+  struct Poison {
+    var request: UInt64
+    var block: Int
+    var row: Int
+  }
   enum Event {
     case toCoordinator(Int, ControlMessage)
     case toWorker(Int, life: Int, ControlMessage)
@@ -61,11 +67,19 @@ struct Simulation {
   var faultsLeft: Int
   let lossPerThousand: Int
   let isMeasured: Bool
+  var poison: Poison?
+  /// Requests that were taken for poison.
+  var condemned: Set<UInt64> = []
 
   static let chaosMilliseconds = 6000
   static let endMilliseconds = 400_000
 
-  init(seed: UInt64, config: ModelConfig, pixels: Tensor) throws {
+  /// A cluster and its fate, as `seed` has them: calm if nothing is to be lost or broken by itself,
+  /// poisoned if one of the requests is to kill workers.
+  init(
+    seed: UInt64, config: ModelConfig, pixels: Tensor, isCalm: Bool = false,
+    isPoisoned: Bool = false
+  ) throws {
     self.config = config
     random = SeededRandom(seed)
     let shards = random.int(1...3)
@@ -78,8 +92,8 @@ struct Simulation {
     if seed % 20 == 7 { setup.planning = .measured(minimum: setup.template.workerCount) }
     isMeasured = setup.planning != .template
     state = CoordinatorState(setup: setup, config: config, limits: limits)
-    faultsLeft = random.int(0...4)
-    lossPerThousand = random.chance(500) ? 0 : random.int(1...20)
+    let (faults, loss) = (random.int(0...4), random.chance(500) ? 0 : random.int(1...20))
+    (faultsLeft, lossPerThousand) = isCalm ? (0, 0) : (faults, loss)
     let spares = random.int(0...1)
     for index in 0..<setup.template.workerCount + spares {
       processes.append(Process(worker: FakeWorker(config: config)))
@@ -94,6 +108,17 @@ struct Simulation {
     }
     for _ in 0..<faultsLeft { push(.fault, after: random.int(0...4000)) }
     push(.tick, after: 1)
+    if isPoisoned { poison = makePoison() }
+  }
+
+  /// Some block and some row that the request does reach: its last token is not fed back.
+  private mutating func makePoison() -> Poison? {
+    let id = UInt64(random.int(1...requests.count))
+    guard let request = requests[id] else { return nil }
+    let prompt = config.imageTokenCount + request.textTokenIDs.count
+    let row = prompt - 1 + random.int(0...request.sampling.maximumTokens - 1)
+    return Poison(
+      request: id, block: random.int(config.tokenEmbeddingIndex...config.blockCount - 1), row: row)
   }
 
   mutating func push(_ event: Event, after milliseconds: Int) {
@@ -121,11 +146,14 @@ struct Simulation {
     for (id, request) in requests {
       let expected = FakeModel.answer(request)
       switch ended[id] {
+      case .success where id == poison?.request: return "poison was swallowed"
       case .success(let completion):
         let tokens = completion.tokens.map(\.tokenID)
         if tokens != expected { return "request \(id): \(tokens), not \(expected)" }
         if streamed[id] != expected { return "request \(id) streamed \(streamed[id] ?? [])" }
-      case .failure(let failure) where failure.code == "poison_request" && faultsLeft >= 2: continue
+      case .failure(let failure)
+      where failure.code == "poison_request" && (id == poison?.request || faultsLeft >= 2):
+        continue
       case .failure(let failure): return "request \(id): \(failure)"
       case nil: return "request \(id) has no end"
       }
@@ -142,7 +170,7 @@ struct Simulation {
       if let request = requests[id] { apply(state.handle(.submit(id, request), now: now)) }
     case .toCoordinator(let index, let message):
       apply(state.handle(.control(peer(index), message), now: now))
-    case .results(let tokens): apply(state.handle(.tokens(tokens), now: now))
+    case .results(let tokens): take(tokens)
     case .fault: fault()
     case .start(let index): start(index)
     case .toWorker(let index, let life, let message):
@@ -166,6 +194,13 @@ struct Simulation {
     }
   }
 
+  private mutating func take(_ tokens: TokenBatch) {
+    let isLate = tokens.epoch != state.cluster.epoch
+    let effects = state.handle(.tokens(tokens), now: now)
+    if isLate, !effects.isEmpty { error = "what an earlier plan answered has an effect" }
+    apply(effects)
+  }
+
   /// Gives an event to a process, if it still lives; one that hangs gets it when it goes on.
   private mutating func deliver(
     _ event: Event, _ index: Int, _ life: Int, _ action: (inout Simulation) -> Void
@@ -181,13 +216,13 @@ struct Simulation {
     PeerIdentity([UInt8(index + 1), UInt8(truncatingIfNeeded: processes[index].life)])
   }
 
-  private mutating func apply(_ effects: [CoordinatorState.Effect]) {
+  mutating func apply(_ effects: [CoordinatorState.Effect]) {
     for effect in effects {
       switch effect {
       case .send(let message, let peer): send(message, to: peer)
       case .post(let batch): post(batch)
       case .deliver(let events): for event in events { note(event) }
-      case .open, .close, .report: break
+      case .open, .close, .report, .answer: break
       }
     }
   }
@@ -197,6 +232,9 @@ struct Simulation {
     case .token(let id, let token): streamed[id, default: []].append(token.tokenID)
     case .finished(let id, let result):
       if ended[id] != nil { error = "request \(id) ended twice" }
+      if case .failure(let failure) = result, failure.code == "poison_request" {
+        condemned.insert(id)
+      }
       ended[id] = result
     }
   }

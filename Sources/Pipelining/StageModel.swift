@@ -1,0 +1,46 @@
+import Checkpoints
+import Foundation
+import Messaging
+import PaliGemma
+
+/// Where a worker has the weights of its stage from: a folder of its machine, or the coordinator, with
+/// a cache in between.
+struct StageModel {
+  let config: ModelConfig
+  let checkpoint: Checkpoint
+  /// Keeps what was fetched in the cache as long as it is in use; nil for a folder.
+  let lease: TensorLease?
+
+  /// - Throws: `Failure`, `ModelError`, `CheckpointError`, `MessagingError` or `FetchInterrupted`.
+  init(
+    _ assign: Assign, configuration: WorkerConfiguration, in context: Context,
+    _ hooks: ModelFetch.Hooks
+  ) throws {
+    if let directory = Self.folder(assign, configuration) {
+      config = try ModelConfig(directory: directory)
+      guard config.fingerprint == assign.fingerprint else {
+        throw Failure(
+          code: "other_model",
+          message: "the model in \(directory) is not the coordinator's; copy it there, give this "
+            + "worker the right folder with --model, or let it have the weights from the coordinator "
+            + "with --cache DIR")
+      }
+      checkpoint = try Checkpoint(directory: directory)
+      lease = nil
+    } else {
+      let fetch = try ModelFetch(assign, configuration, in: context, hooks)
+      (config, checkpoint, lease) = try fetch.run()
+    }
+  }
+
+  /// The folder to take; nil when the coordinator is to be asked.
+  static func folder(
+    _ assign: Assign, _ configuration: WorkerConfiguration
+  ) -> String? {
+    if let directory = configuration.modelDirectory { return directory }
+    // A coordinator that gives nothing leaves its own path, and the error that comes of it.
+    if assign.modelEndpoint.isEmpty { return assign.modelDirectory }
+    let isThere = FileManager.default.isReadableFile(atPath: assign.modelDirectory + "/config.json")
+    return isThere && !configuration.cache.isPreferred ? assign.modelDirectory : nil
+  }
+}
