@@ -95,7 +95,8 @@ extension Seeded {
       NodeStatus(
         worker: seeded.name(), node: seeded.name(),
         state: NodeStatus.State.allCases.randomElement(using: &seeded) ?? .spare,
-        stage: seeded.name(), threads: seeded.int(0...64), memoryBytes: seeded.int(0...(1 << 40)), workerIndex: seeded.int(0...99),
+        stage: seeded.name(), threads: seeded.int(0...64), memoryBytes: seeded.int(0...(1 << 40)),
+        workerIndex: seeded.int(0...99),
         speed: seeded.flag() ? seeded.workerSpeed() : nil, note: seeded.text())
     }
     status.wantedWorkerCount = int(0...256)
