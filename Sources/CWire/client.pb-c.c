@@ -2439,7 +2439,7 @@ const ProtobufCMessageDescriptor palisade__wire__service_status__descriptor =
   (ProtobufCMessageInit) palisade__wire__service_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__node_status__field_descriptors[6] =
+static const ProtobufCFieldDescriptor palisade__wire__node_status__field_descriptors[9] =
 {
   {
     "worker",
@@ -2513,19 +2513,59 @@ static const ProtobufCFieldDescriptor palisade__wire__node_status__field_descrip
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "worker_index",
+    80,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__NodeStatus, worker_index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "speed",
+    81,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__NodeStatus, speed),
+    &palisade__wire__worker_speed__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "note",
+    82,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__NodeStatus, note),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__node_status__field_indices_by_name[] = {
   5,   /* field[5] = memory_bytes */
   1,   /* field[1] = node */
+  8,   /* field[8] = note */
+  7,   /* field[7] = speed */
   3,   /* field[3] = stage */
   2,   /* field[2] = state */
   4,   /* field[4] = threads */
   0,   /* field[0] = worker */
+  6,   /* field[6] = worker_index */
 };
-static const ProtobufCIntRange palisade__wire__node_status__number_ranges[1 + 1] =
+static const ProtobufCIntRange palisade__wire__node_status__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 80, 6 },
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor palisade__wire__node_status__descriptor =
 {
@@ -2535,14 +2575,14 @@ const ProtobufCMessageDescriptor palisade__wire__node_status__descriptor =
   "Palisade__Wire__NodeStatus",
   "palisade.wire",
   sizeof(Palisade__Wire__NodeStatus),
-  6,
+  9,
   palisade__wire__node_status__field_descriptors,
   palisade__wire__node_status__field_indices_by_name,
-  1,  palisade__wire__node_status__number_ranges,
+  2,  palisade__wire__node_status__number_ranges,
   (ProtobufCMessageInit) palisade__wire__node_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[9] =
+static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[12] =
 {
   {
     "state",
@@ -2641,6 +2681,42 @@ static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "model_numbers",
+    81,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Status, model_numbers),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "predicted_images_per_second",
+    82,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Status, predicted_images_per_second),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "predicted_bottleneck",
+    83,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Status, predicted_bottleneck),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "picture_side",
     100,
     PROTOBUF_C_LABEL_NONE,
@@ -2657,19 +2733,23 @@ static const unsigned palisade__wire__status__field_indices_by_name[] = {
   4,   /* field[4] = bottleneck */
   1,   /* field[1] = message */
   5,   /* field[5] = model */
+  8,   /* field[8] = model_numbers */
   6,   /* field[6] = nodes */
-  8,   /* field[8] = picture_side */
+  11,   /* field[11] = picture_side */
+  10,   /* field[10] = predicted_bottleneck */
+  9,   /* field[9] = predicted_images_per_second */
   3,   /* field[3] = service */
   2,   /* field[2] = stages */
   0,   /* field[0] = state */
   7,   /* field[7] = wanted_workers */
 };
-static const ProtobufCIntRange palisade__wire__status__number_ranges[3 + 1] =
+static const ProtobufCIntRange palisade__wire__status__number_ranges[4 + 1] =
 {
   { 1, 0 },
   { 70, 6 },
-  { 100, 8 },
-  { 0, 9 }
+  { 81, 8 },
+  { 100, 11 },
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor palisade__wire__status__descriptor =
 {
@@ -2679,10 +2759,10 @@ const ProtobufCMessageDescriptor palisade__wire__status__descriptor =
   "Palisade__Wire__Status",
   "palisade.wire",
   sizeof(Palisade__Wire__Status),
-  9,
+  12,
   palisade__wire__status__field_descriptors,
   palisade__wire__status__field_indices_by_name,
-  3,  palisade__wire__status__number_ranges,
+  4,  palisade__wire__status__number_ranges,
   (ProtobufCMessageInit) palisade__wire__status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -412,6 +412,141 @@ void   palisade__wire__goodbye__free_unpacked
   assert(message->base.descriptor == &palisade__wire__goodbye__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   palisade__wire__step_cost__init
+                     (Palisade__Wire__StepCost         *message)
+{
+  static const Palisade__Wire__StepCost init_value = PALISADE__WIRE__STEP_COST__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__step_cost__get_packed_size
+                     (const Palisade__Wire__StepCost *message)
+{
+  assert(message->base.descriptor == &palisade__wire__step_cost__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__step_cost__pack
+                     (const Palisade__Wire__StepCost *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__step_cost__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__step_cost__pack_to_buffer
+                     (const Palisade__Wire__StepCost *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__step_cost__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__StepCost *
+       palisade__wire__step_cost__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__StepCost *)
+     protobuf_c_message_unpack (&palisade__wire__step_cost__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__step_cost__free_unpacked
+                     (Palisade__Wire__StepCost *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__step_cost__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   palisade__wire__worker_speed__init
+                     (Palisade__Wire__WorkerSpeed         *message)
+{
+  static const Palisade__Wire__WorkerSpeed init_value = PALISADE__WIRE__WORKER_SPEED__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__worker_speed__get_packed_size
+                     (const Palisade__Wire__WorkerSpeed *message)
+{
+  assert(message->base.descriptor == &palisade__wire__worker_speed__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__worker_speed__pack
+                     (const Palisade__Wire__WorkerSpeed *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__worker_speed__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__worker_speed__pack_to_buffer
+                     (const Palisade__Wire__WorkerSpeed *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__worker_speed__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__WorkerSpeed *
+       palisade__wire__worker_speed__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__WorkerSpeed *)
+     protobuf_c_message_unpack (&palisade__wire__worker_speed__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__worker_speed__free_unpacked
+                     (Palisade__Wire__WorkerSpeed *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__worker_speed__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   palisade__wire__link_probe__init
+                     (Palisade__Wire__LinkProbe         *message)
+{
+  static const Palisade__Wire__LinkProbe init_value = PALISADE__WIRE__LINK_PROBE__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__link_probe__get_packed_size
+                     (const Palisade__Wire__LinkProbe *message)
+{
+  assert(message->base.descriptor == &palisade__wire__link_probe__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__link_probe__pack
+                     (const Palisade__Wire__LinkProbe *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__link_probe__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__link_probe__pack_to_buffer
+                     (const Palisade__Wire__LinkProbe *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__link_probe__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__LinkProbe *
+       palisade__wire__link_probe__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__LinkProbe *)
+     protobuf_c_message_unpack (&palisade__wire__link_probe__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__link_probe__free_unpacked
+                     (Palisade__Wire__LinkProbe *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__link_probe__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   palisade__wire__welcome__init
                      (Palisade__Wire__Welcome         *message)
 {
@@ -770,6 +905,51 @@ void   palisade__wire__shutdown__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &palisade__wire__shutdown__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   palisade__wire__link_echo__init
+                     (Palisade__Wire__LinkEcho         *message)
+{
+  static const Palisade__Wire__LinkEcho init_value = PALISADE__WIRE__LINK_ECHO__INIT;
+  *message = init_value;
+}
+size_t palisade__wire__link_echo__get_packed_size
+                     (const Palisade__Wire__LinkEcho *message)
+{
+  assert(message->base.descriptor == &palisade__wire__link_echo__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t palisade__wire__link_echo__pack
+                     (const Palisade__Wire__LinkEcho *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &palisade__wire__link_echo__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t palisade__wire__link_echo__pack_to_buffer
+                     (const Palisade__Wire__LinkEcho *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &palisade__wire__link_echo__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Palisade__Wire__LinkEcho *
+       palisade__wire__link_echo__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Palisade__Wire__LinkEcho *)
+     protobuf_c_message_unpack (&palisade__wire__link_echo__descriptor,
+                                allocator, len, data);
+}
+void   palisade__wire__link_echo__free_unpacked
+                     (Palisade__Wire__LinkEcho *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &palisade__wire__link_echo__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   palisade__wire__register_again__init
@@ -1837,7 +2017,355 @@ const ProtobufCMessageDescriptor palisade__wire__goodbye__descriptor =
   (ProtobufCMessageInit) palisade__wire__goodbye__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__welcome__field_descriptors[3] =
+static const ProtobufCFieldDescriptor palisade__wire__step_cost__field_descriptors[4] =
+{
+  {
+    "rows",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__StepCost, rows),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "layer_seconds",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__StepCost, layer_seconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "head_seconds",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__StepCost, head_seconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "hop_seconds",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__StepCost, hop_seconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__step_cost__field_indices_by_name[] = {
+  2,   /* field[2] = head_seconds */
+  3,   /* field[3] = hop_seconds */
+  1,   /* field[1] = layer_seconds */
+  0,   /* field[0] = rows */
+};
+static const ProtobufCIntRange palisade__wire__step_cost__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor palisade__wire__step_cost__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.StepCost",
+  "StepCost",
+  "Palisade__Wire__StepCost",
+  "palisade.wire",
+  sizeof(Palisade__Wire__StepCost),
+  4,
+  palisade__wire__step_cost__field_descriptors,
+  palisade__wire__step_cost__field_indices_by_name,
+  1,  palisade__wire__step_cost__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__step_cost__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__worker_speed__field_descriptors[15] =
+{
+  {
+    "fingerprint",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__WorkerSpeed, fingerprint),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "precision",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__WorkerSpeed, precision),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "threads",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__WorkerSpeed, threads),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "cores",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__WorkerSpeed, cores),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "patch_seconds",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__WorkerSpeed, patch_seconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "vision_seconds",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__WorkerSpeed, vision_seconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "projector_seconds",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__WorkerSpeed, projector_seconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "embedding_seconds",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__WorkerSpeed, embedding_seconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "prefill_seconds",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__WorkerSpeed, prefill_seconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "byte_seconds",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__WorkerSpeed, byte_seconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "steps",
+    11,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__WorkerSpeed, n_steps),
+    offsetof(Palisade__Wire__WorkerSpeed, steps),
+    &palisade__wire__step_cost__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "read_bytes_per_second",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__WorkerSpeed, read_bytes_per_second),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "free_bytes",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__WorkerSpeed, free_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "link_bytes_per_second",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__WorkerSpeed, link_bytes_per_second),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "link_latency_seconds",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__WorkerSpeed, link_latency_seconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__worker_speed__field_indices_by_name[] = {
+  9,   /* field[9] = byte_seconds */
+  3,   /* field[3] = cores */
+  7,   /* field[7] = embedding_seconds */
+  0,   /* field[0] = fingerprint */
+  12,   /* field[12] = free_bytes */
+  13,   /* field[13] = link_bytes_per_second */
+  14,   /* field[14] = link_latency_seconds */
+  4,   /* field[4] = patch_seconds */
+  1,   /* field[1] = precision */
+  8,   /* field[8] = prefill_seconds */
+  6,   /* field[6] = projector_seconds */
+  11,   /* field[11] = read_bytes_per_second */
+  10,   /* field[10] = steps */
+  2,   /* field[2] = threads */
+  5,   /* field[5] = vision_seconds */
+};
+static const ProtobufCIntRange palisade__wire__worker_speed__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 15 }
+};
+const ProtobufCMessageDescriptor palisade__wire__worker_speed__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.WorkerSpeed",
+  "WorkerSpeed",
+  "Palisade__Wire__WorkerSpeed",
+  "palisade.wire",
+  sizeof(Palisade__Wire__WorkerSpeed),
+  15,
+  palisade__wire__worker_speed__field_descriptors,
+  palisade__wire__worker_speed__field_indices_by_name,
+  1,  palisade__wire__worker_speed__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__worker_speed__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__link_probe__field_descriptors[2] =
+{
+  {
+    "sent_nanoseconds",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__LinkProbe, sent_nanoseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "payload",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__LinkProbe, payload),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__link_probe__field_indices_by_name[] = {
+  1,   /* field[1] = payload */
+  0,   /* field[0] = sent_nanoseconds */
+};
+static const ProtobufCIntRange palisade__wire__link_probe__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor palisade__wire__link_probe__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.LinkProbe",
+  "LinkProbe",
+  "Palisade__Wire__LinkProbe",
+  "palisade.wire",
+  sizeof(Palisade__Wire__LinkProbe),
+  2,
+  palisade__wire__link_probe__field_descriptors,
+  palisade__wire__link_probe__field_indices_by_name,
+  1,  palisade__wire__link_probe__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__link_probe__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor palisade__wire__welcome__field_descriptors[6] =
 {
   {
     "worker",
@@ -1875,16 +2403,56 @@ static const ProtobufCFieldDescriptor palisade__wire__welcome__field_descriptors
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "model_numbers",
+    80,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Welcome, model_numbers),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "fingerprint",
+    81,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Welcome, fingerprint),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "precision",
+    82,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Welcome, precision),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__welcome__field_indices_by_name[] = {
+  4,   /* field[4] = fingerprint */
   1,   /* field[1] = heartbeat_milliseconds */
+  3,   /* field[3] = model_numbers */
+  5,   /* field[5] = precision */
   2,   /* field[2] = silence_milliseconds */
   0,   /* field[0] = worker */
 };
-static const ProtobufCIntRange palisade__wire__welcome__number_ranges[1 + 1] =
+static const ProtobufCIntRange palisade__wire__welcome__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 80, 3 },
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor palisade__wire__welcome__descriptor =
 {
@@ -1894,10 +2462,10 @@ const ProtobufCMessageDescriptor palisade__wire__welcome__descriptor =
   "Palisade__Wire__Welcome",
   "palisade.wire",
   sizeof(Palisade__Wire__Welcome),
-  3,
+  6,
   palisade__wire__welcome__field_descriptors,
   palisade__wire__welcome__field_indices_by_name,
-  1,  palisade__wire__welcome__number_ranges,
+  2,  palisade__wire__welcome__number_ranges,
   (ProtobufCMessageInit) palisade__wire__welcome__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -2403,6 +2971,44 @@ const ProtobufCMessageDescriptor palisade__wire__shutdown__descriptor =
   (ProtobufCMessageInit) palisade__wire__shutdown__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor palisade__wire__link_echo__field_descriptors[1] =
+{
+  {
+    "sent_nanoseconds",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__LinkEcho, sent_nanoseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned palisade__wire__link_echo__field_indices_by_name[] = {
+  0,   /* field[0] = sent_nanoseconds */
+};
+static const ProtobufCIntRange palisade__wire__link_echo__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor palisade__wire__link_echo__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "palisade.wire.LinkEcho",
+  "LinkEcho",
+  "Palisade__Wire__LinkEcho",
+  "palisade.wire",
+  sizeof(Palisade__Wire__LinkEcho),
+  1,
+  palisade__wire__link_echo__field_descriptors,
+  palisade__wire__link_echo__field_indices_by_name,
+  1,  palisade__wire__link_echo__number_ranges,
+  (ProtobufCMessageInit) palisade__wire__link_echo__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 #define palisade__wire__register_again__field_descriptors NULL
 #define palisade__wire__register_again__field_indices_by_name NULL
 #define palisade__wire__register_again__number_ranges NULL
@@ -2421,7 +3027,7 @@ const ProtobufCMessageDescriptor palisade__wire__register_again__descriptor =
   (ProtobufCMessageInit) palisade__wire__register_again__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__control_envelope__field_descriptors[13] =
+static const ProtobufCFieldDescriptor palisade__wire__control_envelope__field_descriptors[16] =
 {
   {
     "protocol_version",
@@ -2579,6 +3185,42 @@ static const ProtobufCFieldDescriptor palisade__wire__control_envelope__field_de
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "worker_speed",
+    80,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__ControlEnvelope, body_case),
+    offsetof(Palisade__Wire__ControlEnvelope, worker_speed),
+    &palisade__wire__worker_speed__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "link_probe",
+    81,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__ControlEnvelope, body_case),
+    offsetof(Palisade__Wire__ControlEnvelope, link_probe),
+    &palisade__wire__link_probe__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "link_echo",
+    82,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__ControlEnvelope, body_case),
+    offsetof(Palisade__Wire__ControlEnvelope, link_echo),
+    &palisade__wire__link_echo__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__control_envelope__field_indices_by_name[] = {
   7,   /* field[7] = assign */
@@ -2586,6 +3228,8 @@ static const unsigned palisade__wire__control_envelope__field_indices_by_name[] 
   5,   /* field[5] = goodbye */
   3,   /* field[3] = heartbeat */
   8,   /* field[8] = heartbeat_reply */
+  15,   /* field[15] = link_echo */
+  14,   /* field[14] = link_probe */
   0,   /* field[0] = protocol_version */
   2,   /* field[2] = ready */
   12,   /* field[12] = register_again */
@@ -2594,14 +3238,16 @@ static const unsigned palisade__wire__control_envelope__field_indices_by_name[] 
   11,   /* field[11] = shutdown */
   6,   /* field[6] = welcome */
   4,   /* field[4] = worker_failure */
+  13,   /* field[13] = worker_speed */
 };
-static const ProtobufCIntRange palisade__wire__control_envelope__number_ranges[4 + 1] =
+static const ProtobufCIntRange palisade__wire__control_envelope__number_ranges[5 + 1] =
 {
   { 1, 0 },
   { 10, 1 },
   { 20, 6 },
   { 51, 12 },
-  { 0, 13 }
+  { 80, 13 },
+  { 0, 16 }
 };
 const ProtobufCMessageDescriptor palisade__wire__control_envelope__descriptor =
 {
@@ -2611,10 +3257,10 @@ const ProtobufCMessageDescriptor palisade__wire__control_envelope__descriptor =
   "Palisade__Wire__ControlEnvelope",
   "palisade.wire",
   sizeof(Palisade__Wire__ControlEnvelope),
-  13,
+  16,
   palisade__wire__control_envelope__field_descriptors,
   palisade__wire__control_envelope__field_indices_by_name,
-  4,  palisade__wire__control_envelope__number_ranges,
+  5,  palisade__wire__control_envelope__number_ranges,
   (ProtobufCMessageInit) palisade__wire__control_envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

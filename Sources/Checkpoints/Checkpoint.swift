@@ -11,10 +11,21 @@ public final class Checkpoint: Sendable {
   /// Which file holds which tensor.
   public let fileOfTensor: [String: String]
   private let opened = Mutex<[String: SafetensorsFile]>([:])
+  /// Tensors that are in memory, and what the header of their file would say.
+  private let held: (tensors: [String: Tensor], metadata: [String: String])?
+
+  /// A checkpoint in memory, of weights that no file holds; `metadata` is what the header of a file
+  /// would say.
+  public init(tensors: [String: Tensor], metadata: [String: String] = [:]) {
+    directory = "memory"
+    fileOfTensor = tensors.mapValues { _ in "memory" }
+    held = (tensors, metadata)
+  }
 
   /// Opens the checkpoint in `directory`.
   public init(directory: String) throws(CheckpointError) {
     self.directory = directory
+    held = nil
     let single = directory + "/model.safetensors"
     let index = directory + "/model.safetensors.index.json"
     // The single file first, as the reference looks for them.
@@ -33,6 +44,7 @@ public final class Checkpoint: Sendable {
   init(directory: String, fileOfTensor: [String: String]) {
     self.directory = directory
     self.fileOfTensor = fileOfTensor
+    held = nil
   }
 
   private static func readIndex(_ path: String) throws(CheckpointError) -> [String: String] {
@@ -58,6 +70,7 @@ public final class Checkpoint: Sendable {
 
   /// The tensor `name` over mapped memory; pages are read when first touched.
   public func tensor(_ name: String) throws(CheckpointError) -> Tensor {
+    if let tensor = held?.tensors[name] { return tensor }
     guard let fileName = fileOfTensor[name], let tensor = try file(fileName).tensor(name) else {
       throw .missingTensor(name: name, directory: directory)
     }
@@ -74,6 +87,7 @@ public final class Checkpoint: Sendable {
 
   /// The free-form text in the header of the first file, in the order of names.
   public func metadata() throws(CheckpointError) -> [String: String] {
+    if let held { return held.metadata }
     guard let first = fileOfTensor.values.min() else { return [:] }
     return try file(first).metadata
   }

@@ -6,8 +6,13 @@ public struct Welcome: Sendable, Equatable {
   public var heartbeatMilliseconds: Int
   /// After how long a silence each takes the other for dead.
   public var silenceMilliseconds: Int
+  /// What the worker is to measure itself for; nil when it needn't.
+  public var model: ModelNumbers?
   /// Makes the answer.
-  public init(worker: Int, heartbeatMilliseconds: Int, silenceMilliseconds: Int) {
+  public init(
+    worker: Int, heartbeatMilliseconds: Int, silenceMilliseconds: Int, model: ModelNumbers? = nil
+  ) {
+    self.model = model
     self.worker = worker
     self.heartbeatMilliseconds = heartbeatMilliseconds
     self.silenceMilliseconds = silenceMilliseconds

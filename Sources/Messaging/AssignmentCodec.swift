@@ -6,7 +6,7 @@ typealias WireStageAssignment = Palisade__Wire__StageAssignment
 typealias WireAssign = Palisade__Wire__Assign
 
 extension Welcome {
-  func wire() throws(MessagingError) -> WireWelcome {
+  func wire(in arena: WireArena) throws(MessagingError) -> WireWelcome {
     var wire = WireWelcome()
     palisade__wire__welcome__init(&wire)
     wire.worker = try Bounds.wire32(worker, "Welcome.worker")
@@ -18,15 +18,28 @@ extension Welcome {
       silenceMilliseconds,
       "Welcome.silenceMilliseconds"
     )
+    if let model {
+      try model.validate()
+      wire.model_numbers = arena.bytes(model.text)
+      wire.fingerprint = arena.string(model.fingerprint)
+      wire.precision = arena.string(model.precision)
+    }
     return wire
   }
 
-  init(_ wire: WireWelcome) {
+  init(_ wire: WireWelcome) throws(MessagingError) {
     self.init(
       worker: Int(wire.worker),
       heartbeatMilliseconds: Int(wire.heartbeat_milliseconds),
       silenceMilliseconds: Int(wire.silence_milliseconds)
     )
+    guard wire.model_numbers.len > 0 else { return }
+    let model = ModelNumbers(
+      text: try WireReading.text(wire.model_numbers, "Welcome.model"),
+      fingerprint: try WireReading.string(wire.fingerprint, "Welcome.fingerprint"),
+      precision: try WireReading.string(wire.precision, "Welcome.precision"))
+    try model.validate()
+    self.model = model
   }
 }
 

@@ -45,11 +45,20 @@ public struct NodeStatus: Sendable, Equatable {
   public var threads: Int
   /// Memory of its machine.
   public var memoryBytes: Int
+  /// The worker's number in the cluster.
+  public var workerIndex: Int
+  /// How fast it is; nil while that is not known.
+  public var speed: WorkerSpeed?
+  /// Why the plan leaves it out; empty otherwise.
+  public var note: String
   /// Makes a row.
   public init(
     worker: String, node: String, state: State, stage: String = "", threads: Int = 0,
-    memoryBytes: Int = 0
+    memoryBytes: Int = 0, workerIndex: Int = 0, speed: WorkerSpeed? = nil, note: String = ""
   ) {
+    self.workerIndex = workerIndex
+    self.speed = speed
+    self.note = note
     self.worker = worker
     self.node = node
     self.state = state

@@ -69,6 +69,7 @@ extension NodeStatus {
     try Bounds.name(worker, "NodeStatus.worker")
     try Bounds.name(node, "NodeStatus.node")
     try Bounds.name(stage, "NodeStatus.stage")
+    try Bounds.text(note, "NodeStatus.note")
   }
 
   func wire(in arena: WireArena) throws(MessagingError) -> WireNodeStatus {
@@ -81,6 +82,9 @@ extension NodeStatus {
     wire.stage = arena.string(stage)
     wire.threads = try Bounds.wire32(threads, "NodeStatus.threads")
     wire.memory_bytes = try Bounds.wire64(memoryBytes, "NodeStatus.memoryBytes")
+    wire.worker_index = try Bounds.wire32(workerIndex, "NodeStatus.workerIndex")
+    if let speed { wire.speed = arena.place(try speed.wire(in: arena)) }
+    wire.note = arena.bytes(note)
     return wire
   }
 
@@ -95,8 +99,11 @@ extension NodeStatus {
       state: state,
       stage: try WireReading.string(wire.stage, "NodeStatus.stage"),
       threads: Int(wire.threads),
-      memoryBytes: try Bounds.int(wire.memory_bytes, "NodeStatus.memoryBytes")
+      memoryBytes: try Bounds.int(wire.memory_bytes, "NodeStatus.memoryBytes"),
+      workerIndex: Int(wire.worker_index),
+      note: try WireReading.text(wire.note, "NodeStatus.note")
     )
+    if let speed = wire.speed { self.speed = try WorkerSpeed(speed.pointee) }
     try validate()
   }
 }

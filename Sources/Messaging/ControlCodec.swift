@@ -11,9 +11,10 @@ extension ControlMessage: WireMessage {
     palisade__wire__control_envelope__init(&envelope)
     envelope.protocol_version = MessageLimits.protocolVersion
     switch self {
-    case .register, .ready, .heartbeat, .workerFailure, .goodbye:
+    case .register, .ready, .heartbeat, .workerFailure, .goodbye, .workerSpeed, .linkProbe:
       try fillFromWorker(&envelope, arena)
-    case .welcome, .assign, .heartbeatReply, .cancel, .reset, .shutdown, .registerAgain:
+    case .welcome, .assign, .heartbeatReply, .cancel, .reset, .shutdown, .registerAgain,
+      .linkEcho:
       try fillFromCoordinator(&envelope, arena)
     }
     let byteCount = palisade__wire__control_envelope__get_packed_size(&envelope)
@@ -41,6 +42,16 @@ extension ControlMessage: WireMessage {
     case .workerFailure(let value):
       envelope.body_case = PALISADE__WIRE__CONTROL_ENVELOPE__BODY_WORKER_FAILURE
       envelope.worker_failure = arena.place(try value.wire(in: arena))
+    case .workerSpeed(let value):
+      envelope.body_case = PALISADE__WIRE__CONTROL_ENVELOPE__BODY_WORKER_SPEED
+      envelope.worker_speed = arena.place(try value.wire(in: arena))
+    case .linkProbe(let sent, let byteCount):
+      var wire = Palisade__Wire__LinkProbe()
+      palisade__wire__link_probe__init(&wire)
+      wire.sent_nanoseconds = sent
+      wire.payload = try LinkProbePayload.wire(byteCount, arena)
+      envelope.body_case = PALISADE__WIRE__CONTROL_ENVELOPE__BODY_LINK_PROBE
+      envelope.link_probe = arena.place(wire)
     default:
       var wire = Palisade__Wire__Goodbye()
       palisade__wire__goodbye__init(&wire)
@@ -56,7 +67,7 @@ extension ControlMessage: WireMessage {
     switch self {
     case .welcome(let value):
       envelope.body_case = PALISADE__WIRE__CONTROL_ENVELOPE__BODY_WELCOME
-      envelope.welcome = arena.place(try value.wire())
+      envelope.welcome = arena.place(try value.wire(in: arena))
     case .assign(let value):
       envelope.body_case = PALISADE__WIRE__CONTROL_ENVELOPE__BODY_ASSIGN
       envelope.assign = arena.place(try value.wire(in: arena))
@@ -89,6 +100,12 @@ extension ControlMessage: WireMessage {
       palisade__wire__register_again__init(&wire)
       envelope.body_case = PALISADE__WIRE__CONTROL_ENVELOPE__BODY_REGISTER_AGAIN
       envelope.register_again = arena.place(wire)
+    case .linkEcho(let sent):
+      var wire = Palisade__Wire__LinkEcho()
+      palisade__wire__link_echo__init(&wire)
+      wire.sent_nanoseconds = sent
+      envelope.body_case = PALISADE__WIRE__CONTROL_ENVELOPE__BODY_LINK_ECHO
+      envelope.link_echo = arena.place(wire)
     default: throw .malformed("control", "not a message of the coordinator")
     }
   }
@@ -123,7 +140,7 @@ extension ControlMessage: WireMessage {
     case PALISADE__WIRE__CONTROL_ENVELOPE__BODY_GOODBYE:
       self = .goodbye
     case PALISADE__WIRE__CONTROL_ENVELOPE__BODY_WELCOME:
-      self = .welcome(Welcome(try WireReading.message(wire.welcome, "Welcome")))
+      self = .welcome(try Welcome(try WireReading.message(wire.welcome, "Welcome")))
     case PALISADE__WIRE__CONTROL_ENVELOPE__BODY_ASSIGN:
       self = .assign(try Assign(WireReading.message(wire.assign, "Assign")))
     case PALISADE__WIRE__CONTROL_ENVELOPE__BODY_HEARTBEAT_REPLY:
@@ -145,6 +162,16 @@ extension ControlMessage: WireMessage {
       let body = try WireReading.message(wire.shutdown, "Shutdown")
       self = .shutdown(reason: try WireReading.text(body.reason, "Shutdown.reason"))
     case PALISADE__WIRE__CONTROL_ENVELOPE__BODY_REGISTER_AGAIN: self = .registerAgain
+    case PALISADE__WIRE__CONTROL_ENVELOPE__BODY_WORKER_SPEED:
+      self = .workerSpeed(try WorkerSpeed(WireReading.message(wire.worker_speed, "WorkerSpeed")))
+    case PALISADE__WIRE__CONTROL_ENVELOPE__BODY_LINK_PROBE:
+      let body = try WireReading.message(wire.link_probe, "LinkProbe")
+      self = .linkProbe(
+        sentNanoseconds: body.sent_nanoseconds,
+        byteCount: try LinkProbePayload.byteCount(body.payload))
+    case PALISADE__WIRE__CONTROL_ENVELOPE__BODY_LINK_ECHO:
+      self = .linkEcho(
+        sentNanoseconds: try WireReading.message(wire.link_echo, "LinkEcho").sent_nanoseconds)
     default: throw .malformed("control", "the envelope has no body")
     }
   }

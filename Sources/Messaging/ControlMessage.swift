@@ -10,6 +10,10 @@ public enum ControlMessage: Sendable, Equatable {
   case workerFailure(WorkerFailure)
   /// Worker: I leave.
   case goodbye
+  /// Worker: this is how fast I am.
+  case workerSpeed(WorkerSpeed)
+  /// Worker: how long do so many bytes take to you?
+  case linkProbe(sentNanoseconds: UInt64, byteCount: Int)
   /// Coordinator: you are known under this number.
   case welcome(Welcome)
   /// Coordinator: run this stage.
@@ -24,6 +28,8 @@ public enum ControlMessage: Sendable, Equatable {
   case shutdown(reason: String)
   /// Coordinator: I don't know you, or no longer; introduce yourself.
   case registerAgain
+  /// Coordinator: the bytes sent at this time of the worker's clock have come.
+  case linkEcho(sentNanoseconds: UInt64)
 }
 
 /// Weights that a worker holds from an earlier plan, be it another coordinator's.

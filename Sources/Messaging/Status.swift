@@ -134,6 +134,12 @@ public struct Status: Sendable, Equatable {
   public var wantedWorkerCount = 0
   /// The side of the model's pictures in pixels; nil when it isn't known.
   public var pictureSide: Int?
+  /// The model's `config.json` in words, for those who plan; empty when it isn't told.
+  public var modelNumbers = ""
+  /// What the plan should do at full load, from what its workers measured; 0 when that isn't known.
+  public var predictedImagesPerSecond = 0.0
+  /// What sets the pace in that prediction.
+  public var predictedBottleneck = ""
   /// Makes a status.
   public init(
     state: String,

@@ -148,6 +148,9 @@ extension Status {
     try Bounds.text(message, "Status.message")
     try Bounds.name(bottleneck, "Status.bottleneck")
     try Bounds.count(stages.count, atMost: MessageLimits.stageRowCount, "Status.stages")
+    try Bounds.text(modelNumbers, "Status.modelNumbers")
+    try Bounds.measured(predictedImagesPerSecond, "Status.predictedImagesPerSecond")
+    try Bounds.name(predictedBottleneck, "Status.predictedBottleneck")
     try Bounds.count(nodes.count, atMost: MessageLimits.nodeCount, "Status.nodes")
     if let pictureSide {
       try Bounds.range(pictureSide, 1...MessageLimits.pictureSide, "Status.pictureSide")
@@ -169,6 +172,9 @@ extension Status {
     (wire.n_nodes, wire.nodes) = try arena.messages(nodes) {
       node throws(MessagingError) in try node.wire(in: arena)
     }
+    wire.model_numbers = arena.bytes(modelNumbers)
+    wire.predicted_images_per_second = predictedImagesPerSecond
+    wire.predicted_bottleneck = arena.string(predictedBottleneck)
     wire.wanted_workers = try Bounds.wire32(wantedWorkerCount, "Status.wantedWorkers")
     wire.picture_side = try Bounds.wire32(pictureSide ?? 0, "Status.pictureSide")
     return wire
@@ -193,6 +199,10 @@ extension Status {
       wire.nodes, wire.n_nodes, atMost: MessageLimits.nodeCount, "Status.nodes", NodeStatus.init)
     wantedWorkerCount = Int(wire.wanted_workers)
     if wire.picture_side > 0 { pictureSide = Int(wire.picture_side) }
+    modelNumbers = try WireReading.text(wire.model_numbers, "Status.modelNumbers")
+    predictedImagesPerSecond = wire.predicted_images_per_second
+    predictedBottleneck = try WireReading.string(
+      wire.predicted_bottleneck, "Status.predictedBottleneck")
     try validate()
   }
 }

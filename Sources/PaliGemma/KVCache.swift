@@ -33,6 +33,13 @@ public final class KVCache {
   /// - Precondition: `count` is at most `tokenCount`.
   public func truncate(to count: Int) { tokenCount = min(tokenCount, max(0, count)) }
 
+  /// Puts one number everywhere.
+  func fill(_ value: Float) {
+    for tensor in keys + values {
+      tensor.withFloats { $0.initialize(repeating: value, count: tensor.count) }
+    }
+  }
+
   /// Counts `count` more positions as filled, after all layers have written them.
   func advance(by count: Int) { tokenCount += count }
 }

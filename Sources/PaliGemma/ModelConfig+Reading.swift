@@ -27,6 +27,11 @@ extension ModelConfig {
     }
   }
 
+  /// Reads the text of a `config.json`, which came from `source`.
+  public init(json text: String, from source: String) throws(ModelError) {
+    try self.init(JSONFields(Data(text.utf8), path: source), path: source)
+  }
+
   private init(_ object: JSONFields, path: String) throws(ModelError) {
     guard object.string("model_type") == "paligemma" else {
       throw .unsupported("model_type '\(object.string("model_type") ?? "none")' in \(path)")

@@ -21,6 +21,9 @@ extension ModelConfig {
     ].map { name, object in (name, Self.json(object)) }
   }
 
+  /// What `config.json` says, for somebody who has no files.
+  public var json: String { String(decoding: Self.json(hubConfig(.f32)), as: UTF8.self) }
+
   private func hubConfig(_ elementType: ElementType) -> [String: Any] {
     let type = Self.torchNames[elementType] ?? "float32"
     return [

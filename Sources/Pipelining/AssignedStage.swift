@@ -67,7 +67,7 @@ final class AssignedStage {
     let next = assign.stage + 1 < plan.stages.count ? assign.stages[assign.stage + 1].workers : []
     let embedding =
       assign.stage == plan.embeddingStage ? [] : assign.stages[plan.embeddingStage].workers
-    let highWaterMark = limits.messagesInFlight(stageCount: plan.stages.count)
+    let highWaterMark = limits.messagesInFlight(workerCount: plan.workerCount)
     links = try StageLinks(
       next + embedding, in: context, highWaterMark: highWaterMark, configuration.links)
     let results = WorkerAddress(

@@ -13,6 +13,10 @@ public struct ClusterSetup: Sendable {
   public var resultsEndpoint: String
   /// A hash of the configuration, so that a worker with another model says so.
   public var fingerprint: String
+  /// What workers are to measure themselves for; nil for nothing.
+  public var model: ModelNumbers?
+  /// Who makes the plan.
+  public var planning = ClusterPlanning.template
   /// Plans are counted from here. Each coordinator's life begins at another number, so that what an
   /// earlier one left on its way is not taken for this one's.
   public var firstEpoch: UInt64
@@ -35,6 +39,15 @@ public struct ClusterSetup: Sendable {
   }
 }
 
+/// Who makes a cluster's plan.
+public enum ClusterPlanning: Sendable, Equatable {
+  /// Whoever wrote the template: it is filled as it is, and shrunk only in need.
+  case template
+  /// The coordinator, from what the workers measure, over all that come; the first plan is made when so
+  /// many have come.
+  case measured(minimum: Int)
+}
+
 /// Something the coordinator's user may want to read or log.
 public enum CoordinatorReport: Sendable, Equatable {
   /// The coordinator listens.
@@ -45,6 +58,8 @@ public enum CoordinatorReport: Sendable, Equatable {
   case workerLost(name: String, reason: String)
   /// A worker is much slower than it was, and nobody is there to take its place.
   case workerSlow(name: String, how: String)
+  /// What a worker that has measured itself would bring.
+  case workerWeighed(name: String, what: String)
   /// Something under way was lost between the workers; the plan is begun anew with the same ones.
   case stalled(milliseconds: Int)
   /// What a worker that has come would be good for.

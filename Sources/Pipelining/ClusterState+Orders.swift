@@ -30,7 +30,7 @@ extension ClusterState {
     let indices = Set(leaving.map(\.index))
     let rest = usable(now: now).filter { !indices.contains($0.index) }
     let isUsed = plan?.stages.contains { !indices.isDisjoint(with: $0.workers) } ?? false
-    let choice = isUsed ? choose(rest) : nil
+    let choice = isUsed ? choose(rest, now: now) : nil
     if isUsed && choice == nil { return refuse(shortage(rest, without: node), client) }
     var effects: [Effect] = []
     for index in indices { workers[index]?.isLeaving = true }
@@ -75,6 +75,11 @@ extension ClusterState {
   ) -> [Effect] {
     guard count <= limits.workers else {
       return refuse("a cluster takes at most \(limits.workers) workers", client)
+    }
+    guard setup.planning == .template else {
+      return refuse(
+        "the plan is made from what the workers measure, over all there are; start more with "
+          + "`palisade worker`, or let some go with `palisade cluster drain`", client)
     }
     guard setup.template.stages.allSatisfy(\.workerNames.isEmpty) else {
       return refuse(
@@ -159,7 +164,7 @@ extension ClusterState {
 
   /// What those without a stage are good for; nil while nobody is.
   func advice(now: Int) -> String? {
-    guard let plan else { return nil }
+    guard let plan, setup.planning == .template else { return nil }
     let spares = usable(now: now).filter { $0.stage == nil }
     guard let newest = spares.map(\.index).max().flatMap({ workers[$0] }) else { return nil }
     if plan.workerCount < setup.template.workerCount {
@@ -187,7 +192,8 @@ extension ClusterState {
 
   /// A row for each worker.
   var nodes: [NodeStatus] {
-    workers.values.sorted { $0.index < $1.index }.map { worker in
+    let reasons = Dictionary(leftOut.map { ($0.name, $0.reason) }) { first, _ in first }
+    return workers.values.sorted { $0.index < $1.index }.map { worker in
       let stage = worker.stage.flatMap { planNames.indices.contains($0) ? planNames[$0] : nil }
       let isResting = (strikes[worker.name]?.until ?? 0) > lastTry
       let state: NodeStatus.State =
@@ -196,7 +202,8 @@ extension ClusterState {
       return NodeStatus(
         worker: worker.name, node: worker.register.host, state: state,
         stage: state == .working ? stage ?? "" : "", threads: worker.register.threads,
-        memoryBytes: worker.register.memoryBytes)
+        memoryBytes: worker.register.memoryBytes, workerIndex: worker.index, speed: worker.speed,
+        note: state == .spare ? reasons[worker.name] ?? "" : "")
     }
   }
 }

@@ -24,14 +24,15 @@ extension ClusterState {
   mutating func remake(now: Int) -> [Effect] {
     guard plan == nil else { return [] }
     let present = usable(now: now)
-    guard let choice = choose(present) else { return wait(present, now: now) }
+    guard let choice = choose(present, now: now) else { return wait(present, now: now) }
     return assign(choice, now: now)
   }
 
   /// A better plan, where there is one that pays.
   mutating func growWhenItPays(now: Int) -> [Effect] {
+    if case .measured = setup.planning { return growAsMeasured(now: now) }
     guard let plan, now - phaseStart >= limits.settleMilliseconds,
-      let choice = choose(usable(now: now)),
+      let choice = choose(usable(now: now), now: now),
       choice.plan.stages.map(\.blocks) != plan.stages.map(\.blocks)
         || choice.plan.stages.map(\.workers.count) != plan.stages.map(\.workers.count),
       isOrdered(choice.plan) || cost(choice.plan) <= limits.gainShare * cost(plan)
@@ -58,7 +59,8 @@ extension ClusterState {
     }.max() ?? 0
   }
 
-  func choose(_ present: [ClusterWorker]) -> Choice? {
+  mutating func choose(_ present: [ClusterWorker], now: Int) -> Choice? {
+    if case .measured = setup.planning { return chooseAsMeasured(present, now: now) }
     var templates = [setup.template]
     if wasReady, let reduced = setup.template.reduced(to: present.count, config: config) {
       templates.append(reduced)
@@ -107,13 +109,14 @@ extension ClusterState {
   private mutating func wait(_ present: [ClusterWorker], now: Int) -> [Effect] {
     let missing = setup.template.missingNames(among: present.map(\.name))
     var text =
-      "\(present.count) workers have come, \(setup.template.workerCount) are wanted"
+      "\(present.count) workers have come, \(setup.wantedWorkerCount) are wanted"
       + (missing.isEmpty ? "" : ", one of them named \(missing.joined(separator: " or "))")
     if wasReady, let reduced = setup.template.reduced(to: present.count, config: config),
       let plan = plan(reduced, over: present), let misfit = misfit(plan)
     {
       text = "the model does not fit the \(present.count) workers left: \(misfit)"
     }
+    if let reason = whyNoneIsMeasured(present, now: now) { text = reason }
     let resting = workers.values.filter { strikes[$0.name]?.until ?? 0 > now }.map(\.name).sorted()
     if !resting.isEmpty { text += "; \(resting.joined(separator: ", ")) rest after their losses" }
     let isNew = message != text
@@ -156,7 +159,7 @@ extension ClusterState {
         let assign = Assign(
           epoch: epoch, modelDirectory: setup.modelDirectory, precision: setup.precision,
           stage: stage, stages: assignments, resultsEndpoint: setup.resultsEndpoint,
-          maximumMicroBatches: limits.messagesInFlight(stageCount: plan.stages.count),
+          maximumMicroBatches: limits.messagesInFlight(workerCount: plan.workerCount),
           fingerprint: setup.fingerprint, keptEpoch: keepsCaches ? worker.assignedEpoch : 0,
           encoding: setup.encoding, modelEndpoint: setup.modelEndpoint)
         if worker.loaded?.blocks != place.blocks { worker.pace = WorkerPace() }
@@ -170,11 +173,12 @@ extension ClusterState {
         effects.append(.send(.assign(assign), worker.peer))
       }
     }
+    foresee()
     return effects + [.report(.assigned(epoch: shown(epoch), stages: stageNames()))]
   }
 
   /// Whether all decoder layers stay where they are, with what requests have left there.
-  private func canKeepCaches(_ plan: PipelinePlan) -> Bool {
+  func canKeepCaches(_ plan: PipelinePlan) -> Bool {
     plan.stages.allSatisfy { stage in
       config.decoderLayers(in: stage.blocks).isEmpty && !stage.blocks.contains(config.headIndex)
         || stage.workers.allSatisfy { index in
@@ -193,8 +197,9 @@ extension ClusterState {
 
   var readyMessage: String {
     let spares = workers.values.filter { $0.stage == nil && !$0.isLeaving }.map(\.name).sorted()
+    let reasons = leftOut.map { "; worker '\($0.name)' \($0.reason)" }.joined()
     return "all stages answered a probe"
-      + (spares.isEmpty ? "" : "; spare: \(spares.joined(separator: ", "))")
+      + (spares.isEmpty ? "" : "; spare: \(spares.joined(separator: ", "))") + reasons
   }
 
   /// What to show of the cluster: a row per worker of the plan, to be filled in by `Telemetry`.
@@ -213,7 +218,8 @@ extension ClusterState {
     }
     var status = Status(state: phase.rawValue, message: message + fetching, stages: rows)
     status.nodes = nodes
-    status.wantedWorkerCount = setup.template.workerCount
+    status.wantedWorkerCount = setup.wantedWorkerCount
+    fillInPlanning(&status)
     return status
   }
 

@@ -77,6 +77,12 @@ public struct ClusterState {
   /// What each worker of the plan was told, and when it was told last.
   var orders: [Int: Assign] = [:]
   var lastOrder = 0
+  /// What the present plan should do.
+  var forecast: PlanForecast?
+  /// The last plan made from measurement, and for whom.
+  var planned: (nodes: [PlanNode], result: Planner.Result)?
+  /// How fast weights were loaded lately, and how many answers' tokens there are.
+  var loadBytesPerSecond = 0.0
 
   /// A cluster without workers.
   public init(setup: ClusterSetup, config: ModelConfig, limits: Limits) {
@@ -84,7 +90,7 @@ public struct ClusterState {
     self.config = config
     self.limits = limits
     epoch = setup.firstEpoch
-    message = "waiting for \(setup.template.workerCount) workers"
+    message = "waiting for \(setup.wantedWorkerCount) workers"
   }
 
   /// Takes note of an event at time `now`.
@@ -166,8 +172,12 @@ public struct ClusterState {
       workers[index]?.takeFetch(heartbeat.gauges, now: now)
       let reply = HeartbeatReply(epoch: epoch, echoNanoseconds: heartbeat.sentNanoseconds)
       return [.send(.heartbeatReply(reply), peer)] + judge(heartbeat, of: index, now: now)
+    case .workerSpeed(let speed): return weigh(speed, of: index, now: now)
     case .ready(let ready) where ready.epoch == epoch && phase == .loading:
       workers[index]?.isReady = true
+      if ready.loadMilliseconds > 0, ready.weightBytes > 0 {
+        loadBytesPerSecond = Double(ready.weightBytes) * 1000 / Double(ready.loadMilliseconds)
+      }
       return beginWhenLoaded(now: now)
     case .workerFailure(let failure) where failure.epoch == epoch && plan != nil:
       // The one who can't reach its neighbour is sound; the neighbour is found out by its silence.
@@ -201,6 +211,7 @@ public struct ClusterState {
     {
       worker.loaded = loaded
     }
+    worker.joined = now
     workers[index] = worker
     var effects: [Effect] = [
       .send(welcome(index), peer),
@@ -222,7 +233,7 @@ public struct ClusterState {
     .welcome(
       Welcome(
         worker: index, heartbeatMilliseconds: limits.heartbeatMilliseconds,
-        silenceMilliseconds: limits.silenceMilliseconds))
+        silenceMilliseconds: limits.silenceMilliseconds, model: setup.model))
   }
 
   private mutating func beginWhenLoaded(now: Int) -> [Effect] {

@@ -18,6 +18,9 @@ struct ClusterWorker {
   /// The last plan it was given a stage of.
   var assignedEpoch: UInt64 = 0
   var pace = WorkerPace()
+  /// How fast it is, once it has said so; and since when it could have.
+  var speed: WorkerSpeed?
+  var joined = 0
   var microBatches: UInt64 = 0
   /// Whether it was told to end, and gets no stage any more.
   var isLeaving = false

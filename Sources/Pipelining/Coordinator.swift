@@ -24,6 +24,8 @@ public final class Coordinator: Engine {
     public var modelDirectory: String
     /// Precision of the arithmetic.
     public var precision: Precision
+    /// Who makes the plan.
+    public var planning = ClusterPlanning.template
     /// How rows travel from stage to stage.
     public var encoding = TensorEncoding.exact
     /// How its sockets are protected.

@@ -57,6 +57,10 @@ final class CoordinatorLoop {
       template: configuration.template, modelDirectory: configuration.modelDirectory,
       precision: configuration.precision.rawValue, resultsEndpoint: try results.lastEndpoint(),
       fingerprint: config.fingerprint, firstEpoch: Self.firstEpoch)
+    setup.planning = configuration.planning
+    setup.model = ModelNumbers(
+      text: config.json, fingerprint: config.fingerprint,
+      precision: configuration.precision.rawValue)
     setup.encoding = configuration.encoding
     model = try ModelDoor(
       configuration, config: config, endpoint: Endpoints.beside(endpoint, suffix: "model"),
@@ -166,6 +170,9 @@ final class CoordinatorLoop {
       register.publicKey = delivery.senderKey ?? ""
       message = .register(register)
     }
+    if case .linkProbe(let sent, _) = message {
+      return try send(.linkEcho(sentNanoseconds: sent), to: peer)
+    }
     if case .heartbeat(let heartbeat) = message, let worker = state.cluster.worker(peer) {
       // What a new plan's first heartbeat tells is dropped until the plan itself was told.
       if state.cluster.epoch != publishedEpoch { publish() }
@@ -236,9 +243,9 @@ final class CoordinatorLoop {
       case .answer(let answer, let client):
         // A client that is gone meanwhile asks again.
         try? router.send(ServerMessage.orderAnswer(answer).encode(), to: client)
-      case .open(let workers, let epoch, let stageCount):
+      case .open(let workers, let epoch, let workerCount):
         way = try? FirstStages(
-          workers, epoch: epoch, in: context, limits: limits, stageCount: stageCount,
+          workers, epoch: epoch, in: context, limits: limits, workerCount: workerCount,
           links)
       case .close: way = nil
       case .post(let batch): way?.post(batch)

@@ -31,7 +31,7 @@ public struct CoordinatorState {
   public enum Effect {
     case send(ControlMessage, PeerIdentity)
     /// A new plan: connect to these workers; what waits for others is dropped.
-    case open([WorkerAddress], epoch: UInt64, stageCount: Int)
+    case open([WorkerAddress], epoch: UInt64, workerCount: Int)
     /// There is no plan: drop what waits.
     case close
     case post(MicroBatch)
@@ -157,7 +157,7 @@ public struct CoordinatorState {
         if !events.isEmpty { result.append(.deliver(events)) }
       case .begin(let plan, let epoch, let keepsCaches, let ways):
         scheduler.begin(plan, epoch: epoch, keepsCaches: keepsCaches)
-        result.append(.open(ways, epoch: epoch, stageCount: plan.stages.count))
+        result.append(.open(ways, epoch: epoch, workerCount: plan.workerCount))
         result += probe(plan)
       }
     }

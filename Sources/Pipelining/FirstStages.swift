@@ -9,12 +9,13 @@ struct FirstStages: ~Copyable {
   private var outbox: [MicroBatch] = []
 
   init(
-    _ workers: [WorkerAddress], epoch: UInt64, in context: Context, limits: Limits, stageCount: Int,
+    _ workers: [WorkerAddress], epoch: UInt64, in context: Context, limits: Limits,
+    workerCount: Int,
     _ protection: Links
   ) throws(MessagingError) {
     self.epoch = epoch
     links = try StageLinks(
-      workers, in: context, highWaterMark: limits.messagesInFlight(stageCount: stageCount),
+      workers, in: context, highWaterMark: limits.messagesInFlight(workerCount: workerCount),
       protection)
   }
 

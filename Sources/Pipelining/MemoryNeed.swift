@@ -20,6 +20,12 @@ struct MemoryNeed {
     return Int(weights * Double(bits) / 8) + caches
   }
 
+  /// Weights of one block.
+  func weightByteCount(of block: Int) -> Int {
+    let bits = Precision(rawValue: precision)?.bits ?? 32
+    return Int(weightCount(config.blocks[block]) * Double(bits) / 8)
+  }
+
   private func weightCount(_ block: Block) -> Double {
     let (vision, text) = (config.vision, config.text)
     let (visionWidth, width) = (Double(vision.width), Double(text.width))

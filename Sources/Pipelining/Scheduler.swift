@@ -205,16 +205,17 @@ public struct Scheduler {
       return prefill([accused], route: nextRoute(plan))
     }
     if let batch = nextResumption(plan) { return batch }
-    guard prefills.count < limits.prefillsInFlight(stageCount: plan.stages.count) else {
+    guard prefills.count < limits.prefillsInFlight(workerCount: plan.workerCount) else {
       return nil
     }
+    let rowsMaximum = limits.prefillRows(workerCount: plan.workerCount)
     var chosen: [UInt64] = []
     var rows = 0
     var isFull = false
     for id in replays {
       guard let record = records[id] else { continue }
       let more = rowCount(of: record.request)
-      isFull = !chosen.isEmpty && (rows + more > limits.prefillRows || record.isSuspect)
+      isFull = !chosen.isEmpty && (rows + more > rowsMaximum || record.isSuspect)
       if isFull { break }
       if record.isSuspect, active.contains(where: { records[$0]?.isSuspect ?? false }) { continue }
       rows += more
@@ -227,7 +228,7 @@ public struct Scheduler {
       hasPlace(next.request.handling.priority)
     {
       let more = rowCount(of: next.request)
-      if !chosen.isEmpty && rows + more > limits.prefillRows { break }
+      if !chosen.isEmpty && rows + more > rowsMaximum { break }
       rows += more
       waiting.removeFirst()
       records[next.id] = Record(request: next.request)

@@ -67,6 +67,12 @@ public struct StatusDocument: Codable, Sendable, Equatable {
     var maskDecoder: String
   }
 
+  /// A worker without a stage, and why.
+  struct Spare: Codable, Sendable, Equatable {
+    var worker: String
+    var node: String
+    var note: String
+  }
   /// One worker, with a stage or without.
   struct Worker: Codable, Sendable, Equatable {
     var name: String
@@ -81,6 +87,10 @@ public struct StatusDocument: Codable, Sendable, Equatable {
   var message: String
   var serving: Model?
   var bottleneck: String
+  /// What the plan should do at full load, by what its workers measured; 0 when that isn't known.
+  var predictedImagesPerSecond: Double
+  var predictedBottleneck: String
+  var spares: [Spare]
   var service: Service
   var stages: [Stage]
   var workers: [Worker]
@@ -90,6 +100,11 @@ public struct StatusDocument: Codable, Sendable, Equatable {
   public init(_ status: Status) {
     (state, message) = (status.state, status.message)
     bottleneck = status.bottleneck
+    predictedImagesPerSecond = status.predictedImagesPerSecond
+    predictedBottleneck = status.predictedBottleneck
+    spares = status.nodes.filter { !$0.note.isEmpty }.map {
+      Spare(worker: $0.worker, node: $0.node, note: $0.note)
+    }
     serving = status.model.map {
       Model(
         fingerprint: $0.fingerprint, precision: $0.precision, maskDecoder: $0.maskDecoder)

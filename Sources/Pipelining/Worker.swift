@@ -16,6 +16,8 @@ public final class Worker {
   private let gateReports: Mailbox<GateReport>
   private var stage: AssignedStage?
   private var number = 0
+  /// How fast this process is with which model.
+  private var measured: (model: ModelNumbers, speed: WorkerSpeed)?
   /// Whether everything that came was read in this turn.
   private var hasReadAll = false
 
@@ -32,7 +34,7 @@ public final class Worker {
     self.report = report
     context = try Context()
     var options = SocketOptions()
-    options.receiveHighWaterMark = configuration.limits.messagesInFlight(stageCount: 64)
+    options.receiveHighWaterMark = configuration.limits.messagesInFlight(workerCount: 64)
     let gateReports = try Mailbox<GateReport>(capacity: configuration.limits.mailbox)
     gate = try configuration.links.gatekeeper(in: context) { _ = gateReports.post($0) }
     self.gateReports = gateReports
@@ -109,6 +111,7 @@ public final class Worker {
         if number != welcome.worker { pause() }
         number = welcome.worker
         report(.welcomed(worker: welcome.worker))
+        measure(welcome)
       case .order(.assign(let assign)):
         // Loading may take minutes: not for an order that another has followed.
         let isLast = !events[(index + 1)...].contains {
@@ -124,6 +127,26 @@ public final class Worker {
       }
     }
     return true
+  }
+
+  /// Finds out how fast this process is with the coordinator's model, and tells it.
+  private func measure(_ welcome: Welcome) {
+    guard let model = welcome.model else { return }
+    if let measured, measured.model == model { return control.tell(measured.speed) }
+    let start = Clock.milliseconds
+    do {
+      guard let precision = Precision(rawValue: model.precision) else { return }
+      let config = try ModelConfig(json: model.text, from: "the coordinator")
+      let speed = try SpeedCache.speed(
+        of: config, fingerprint: model.fingerprint, precision: precision,
+        program: configuration.softwareVersion, isFresh: configuration.isMeasuredAnew)
+      measured = (model, speed)
+      control.tell(speed)
+      report(.measured(speed, milliseconds: Clock.milliseconds - start))
+    } catch {
+      let reason = (error as? Failure)?.message ?? "\(error)"
+      report(.trouble("could not measure how fast this machine is: \(reason)"))
+    }
   }
 
   private func load(_ assign: Assign) throws(Failure) {

@@ -19,6 +19,8 @@ public struct WorkerConfiguration: Sendable {
   public var threadCount: Int
   /// How long to wait for a coordinator that isn't there, or not any more.
   public var patienceMilliseconds: Int
+  /// Whether it finds out anew how fast it is, and doesn't believe the file of an earlier time.
+  public var isMeasuredAnew = false
   /// How its sockets are protected.
   public var links = Links.local
   /// Every maximum.
@@ -75,6 +77,8 @@ public enum WorkerReport: Sendable, Equatable {
   case listening(endpoint: String)
   /// The coordinator has taken it in.
   case welcomed(worker: Int)
+  /// It knows how fast it is, from a file of an earlier time or by having measured now.
+  case measured(WorkerSpeed, milliseconds: Int)
   /// Its stage is loaded.
   case ready(
     stage: Int, blocks: Range<Int>, weightBytes: Int, milliseconds: Int, areWeightsKept: Bool)

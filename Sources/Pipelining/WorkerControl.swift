@@ -114,6 +114,9 @@ final class WorkerControl: Sendable {
     return .register(register)
   }
 
+  /// Tells the coordinator how fast this worker is, once the way to it is known too.
+  func tell(_ speed: WorkerSpeed) { send(.workerSpeed(speed)) }
+
   private func run(in context: Context) throws(MessagingError) {
     var options = SocketOptions()
     options.identity = Endpoints.workerIdentity()
@@ -136,6 +139,10 @@ final class WorkerControl: Sendable {
         guard let message = try? ControlMessage.decode(frames) else { continue }
         if line.isAway { post(.back) }
         if !line.take(message, now: Clock.milliseconds) { continue }
+        if case .linkEcho(let sent) = message {
+          line.probing.take(sent, now: Clock.nanoseconds)
+          continue
+        }
         if case .registerAgain = message {
           if line.mayRegister(now: Clock.milliseconds) { try socket.send(introduction.encode()) }
           continue
@@ -147,7 +154,7 @@ final class WorkerControl: Sendable {
         }
         post(.order(message))
       }
-      for message in outbox.takeAll() { try socket.send(message.encode()) }
+      try sendWaiting(&line, socket)
       if isStopping.load(ordering: .acquiring) { return }
       let now = Clock.milliseconds
       if let failure = silence(&line, now: now) {
@@ -167,6 +174,28 @@ final class WorkerControl: Sendable {
       }
       _ = try poller.wait(.milliseconds(max(1, min(interval, interval - (now - line.lastBeat)))))
     }
+  }
+
+  /// Sends what the main thread has for the coordinator.
+  private func sendWaiting(_ line: inout Line, _ socket: borrowing Socket) throws(MessagingError) {
+    for message in outbox.takeAll() {
+      if case .workerSpeed(let speed) = message {
+        line.speed = speed
+      } else {
+        try socket.send(message.encode())
+      }
+    }
+    try tellSpeed(&line, socket)
+  }
+
+  /// Times the way to the coordinator, then says how fast the worker is.
+  private func tellSpeed(_ line: inout Line, _ socket: borrowing Socket) throws(MessagingError) {
+    guard line.welcome?.model != nil, line.speed != nil else { return }
+    if let probe = line.probing.next(now: Clock.nanoseconds) { try? socket.send(probe.encode()) }
+    guard line.probing.isDone, var speed = line.speed else { return }
+    line.speed = nil
+    line.probing.fill(&speed)
+    try socket.send(ControlMessage.workerSpeed(speed).encode())
   }
 
   /// Why the coordinator counts as lost; nil while there is hope. One that was there and is silent is
@@ -228,6 +257,9 @@ final class WorkerControl: Sendable {
 private struct Line {
   var welcome: Welcome?
   var clock = ClockOffset()
+  /// What the way to the coordinator is like, and what waits to be told with it.
+  var probing = LinkProbing()
+  var speed: WorkerSpeed?
   var lastHeard: Int
   var lastBeat = 0
   var isAway = false
@@ -250,7 +282,9 @@ private struct Line {
     lastHeard = now
     isAway = false
     switch message {
-    case .welcome(let greeting): welcome = greeting
+    case .welcome(let greeting):
+      welcome = greeting
+      probing = LinkProbing()
     case .heartbeatReply(let reply):
       // One without a heartbeat only asks whether the connection stands.
       if reply.echoNanoseconds > 0 {

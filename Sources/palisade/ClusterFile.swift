@@ -25,9 +25,11 @@ struct ClusterFile: Decodable {
   /// Shards of about equal cost, where `stages` is absent.
   var shards: Int?
   var stages: [Stage]?
+  /// `auto` or `auto:N`, where the others are absent: the plan is made from what workers measure.
+  var workers: String?
 
   private enum CodingKeys: String, CodingKey, CaseIterable {
-    case coordinator, model, precision, wire, vision, shards, stages
+    case coordinator, model, precision, wire, vision, shards, stages, workers
   }
 
   /// Reads a file; relative paths in it are relative to its folder.
@@ -48,6 +50,13 @@ struct ClusterFile: Decodable {
       let cause = (error as? CommandFailure)?.description ?? "\(error)"
       throw CommandFailure("\(path): \(cause); cluster/README.md documents the fields")
     }
+    if let workers,
+      Self.automatic(workers) == nil || stages != nil || vision != nil || shards != nil
+    {
+      throw CommandFailure(
+        "\(path): 'workers: \(workers)' is not 'auto' or 'auto:N', or stages, vision or shards are "
+          + "given beside it; cluster/README.md documents the fields")
+    }
     if let model, !model.hasPrefix("/") {
       self.model = url.deletingLastPathComponent().appending(path: model).standardizedFileURL.path()
     }
@@ -64,6 +73,14 @@ struct ClusterFile: Decodable {
           name: $0.name, blocks: try Self.blocks($0, config: config),
           replicaCount: $0.replicas ?? 1, workerNames: $0.workers ?? [])
       }, config: config)
+  }
+
+  /// `auto` to 1, `auto:3` to 3: how many workers the first measured plan waits for.
+  static func automatic(_ text: String) -> Int? {
+    if text == "auto" { return 1 }
+    guard text.hasPrefix("auto:"), let count = Int(text.dropFirst(5)), (1...256).contains(count)
+    else { return nil }
+    return count
   }
 
   private static func blocks(_ stage: Stage, config: ModelConfig) throws -> Range<Int> {

@@ -20,7 +20,8 @@ struct Palisade: AsyncParsableCommand {
     subcommands: [
       RunCommand.self, BatchCommand.self, VideoCommand.self, EvalCommand.self, ServeCommand.self,
       WorkerCommand.self,
-      StatusCommand.self, TopCommand.self, TraceCommand.self, CheckpointCommand.self,
+      StatusCommand.self, PlanCommand.self, TopCommand.self, TraceCommand.self,
+      CheckpointCommand.self,
       DoctorCommand.self, BenchCommand.self, KeysCommand.self, ClusterCommand.self,
     ])
 }

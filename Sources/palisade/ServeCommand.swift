@@ -28,7 +28,11 @@ struct ServeCommand: AsyncParsableCommand {
   var model: String?
   @Option(help: "A cluster file (see cluster/README.md); other options override it.")
   var cluster: String?
-  @Option(help: "Workers to wait for: vision replicas + decoder shards, e.g. 1+2; 0 for none.")
+  @Option(
+    help: """
+      Workers to wait for: vision replicas + decoder shards, e.g. 1+2; auto or auto:N for a plan from \
+      what the workers measure, over all that come, begun when N (1) have come; 0 for none.
+      """)
   var workers: String?
   @Option(help: "Where to listen for workers and clients; port * is a free one.")
   var endpoint: String?
@@ -55,8 +59,11 @@ struct ServeCommand: AsyncParsableCommand {
   static let defaultEndpoint = "tcp://127.0.0.1:7400"
 
   func validate() throws {
-    if let workers, workers != "0", Self.counts(workers) == nil {
-      throw ValidationError("--workers takes VISION+SHARDS, e.g. 1+2, or 0, not '\(workers)'")
+    if let workers, workers != "0", Self.counts(workers) == nil,
+      ClusterFile.automatic(workers) == nil
+    {
+      throw ValidationError(
+        "--workers takes VISION+SHARDS, e.g. 1+2, auto, auto:N, or 0, not '\(workers)'")
     }
     if workers == "0" {
       guard http.http != nil else { throw ValidationError("--workers 0 needs --http ADDRESS") }
@@ -109,6 +116,11 @@ struct ServeCommand: AsyncParsableCommand {
       template: try template(file, config: config), modelDirectory: absolute,
       precision: try LocalModel.precision(precision ?? file?.precision, of: checkpoint),
       limits: limits)
+    // Whoever says what the stages are, here or in the file, is obeyed.
+    let automatic =
+      workers == nil
+      ? file?.workers.flatMap(ClusterFile.automatic) : workers.flatMap(ClusterFile.automatic)
+    if let automatic { cluster.planning = .measured(minimum: automatic) }
     cluster.links = try link.links(.coordinator)
     cluster.encoding = wire ?? file?.wire ?? .exact
     cluster.model = try LocalModel.identity(
@@ -223,6 +235,7 @@ struct ServeCommand: AsyncParsableCommand {
     case .gate(let report): LinkOptions.text(report)
     case .workerSlow(let name, let how):
       "worker \(name) is slow: \(how); start another to take its place"
+    case .workerWeighed(let name, let what): "worker \(name) \(what)"
     case .stalled(let milliseconds):
       "nothing moved for \(milliseconds) ms: a message was lost; the plan begins anew"
     case .advice(let text): text

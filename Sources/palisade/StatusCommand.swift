@@ -39,7 +39,7 @@ struct StatusText {
   /// All lines.
   var lines: [String] {
     [Self.plain("\(status.state): \(status.message)")]
-      + (status.stages.isEmpty ? [] : service + table + bottleneck)
+      + (status.stages.isEmpty ? [] : service + table + bottleneck + prediction) + spares
   }
 
   /// Requests, rates and latencies.
@@ -107,6 +107,26 @@ struct StatusText {
   var bottleneck: [String] {
     if status.bottleneck.isEmpty { return ["  nothing was computed in the last seconds"] }
     return ["  bottleneck: \(Self.plain(status.bottleneck))"]
+  }
+
+  /// What the plan should do, beside what it does.
+  var prediction: [String] {
+    let predicted = status.predictedImagesPerSecond
+    guard predicted > 0 else { return [] }
+    let measured = status.service.imagesPerSecond
+    let share = Self.percent(measured / predicted)
+    return [
+      "  predicted at full load: \(Readable.fixed(predicted, places: 2)) images/s, "
+        + "bottleneck \(Self.plain(status.predictedBottleneck)); measured in the last seconds: "
+        + "\(Readable.fixed(measured, places: 2)) (\(share))"
+    ]
+  }
+
+  /// Workers without a stage.
+  var spares: [String] {
+    status.nodes.filter { !$0.note.isEmpty }.map {
+      "  worker \(Self.plain($0.worker)) on \(Self.plain($0.node)) \(Self.plain($0.note))"
+    }
   }
 
   static func percent(_ share: Double) -> String {

@@ -41,6 +41,8 @@ struct WorkerCommand: ParsableCommand {
   var visionCache: Int = Limits().visionCacheByteCount >> 20
   @Option(help: "Seconds to wait for a coordinator that isn't there yet, or not any more.")
   var wait: Int = 60
+  @Flag(help: "Measure anew how fast this machine is; else a file of the last week is believed.")
+  var measureAgain = false
   @OptionGroup var link: LinkOptions
 
   func validate() throws {
@@ -67,6 +69,7 @@ struct WorkerCommand: ParsableCommand {
     var configuration = WorkerConfiguration(
       coordinatorEndpoint: coordinator, dataEndpoint: data, name: name, modelDirectory: model,
       threadCount: threads, patienceMilliseconds: wait * 1000, softwareVersion: Palisade.version)
+    configuration.isMeasuredAnew = measureAgain
     configuration.advertisedEndpoint = advertise
     configuration.links = try link.links(.worker)
     configuration.cache = ModelCache(
@@ -91,6 +94,8 @@ struct WorkerCommand: ParsableCommand {
     switch report {
     case .listening(let endpoint): "takes micro-batches at \(endpoint)"
     case .welcomed(let index): "taken in as worker \(index)"
+    case .measured(let speed, let milliseconds):
+      "knows its speed (\(milliseconds) ms): \(PlanText.speed(speed))"
     case .ready(let stage, let blocks, let bytes, let milliseconds, let areKept):
       "ready: stage \(stage), blocks \(blocks.lowerBound)–\(blocks.upperBound - 1), "
         + "\(bytes / 1_000_000) MB of weights \(areKept ? "kept" : "loaded") in \(milliseconds) ms"

@@ -95,10 +95,42 @@ extension Seeded {
       NodeStatus(
         worker: seeded.name(), node: seeded.name(),
         state: NodeStatus.State.allCases.randomElement(using: &seeded) ?? .spare,
-        stage: seeded.name(), threads: seeded.int(0...64), memoryBytes: seeded.int(0...(1 << 40)))
+        stage: seeded.name(), threads: seeded.int(0...64), memoryBytes: seeded.int(0...(1 << 40)),
+        workerIndex: seeded.int(0...99),
+        speed: seeded.flag() ? seeded.workerSpeed() : nil, note: seeded.text())
     }
     status.wantedWorkerCount = int(0...256)
+    status.modelNumbers = text()
+    status.predictedImagesPerSecond = measured()
+    status.predictedBottleneck = name()
     return status
+  }
+
+  mutating func workerSpeed() -> WorkerSpeed {
+    var speed = WorkerSpeed()
+    speed.fingerprint = name()
+    speed.precision = name()
+    speed.threads = int(1...64)
+    speed.cores = int(1...512)
+    speed.patchSeconds = measured()
+    speed.visionSeconds = measured()
+    speed.projectorSeconds = measured()
+    speed.embeddingSeconds = measured()
+    speed.prefillSeconds = measured()
+    speed.byteSeconds = measured()
+    speed.steps = (0...int(0...4)).map { index in
+      WorkerSpeed.Step(
+        rows: 1 << index,
+        layerSeconds: measured(),
+        headSeconds: measured(),
+        hopSeconds: measured()
+      )
+    }
+    speed.readBytesPerSecond = measured()
+    speed.freeBytes = int(0...(1 << 50))
+    speed.linkBytesPerSecond = measured()
+    speed.linkLatencySeconds = measured()
+    return speed
   }
 
   mutating func model() -> ModelIdentity {

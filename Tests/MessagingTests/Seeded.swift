@@ -207,7 +207,10 @@ extension Seeded {
   }
 
   mutating func controlMessage() -> ControlMessage {
-    switch int(0...11) {
+    switch int(0...14) {
+    case 12: .workerSpeed(workerSpeed())
+    case 13: .linkProbe(sentNanoseconds: u64(), byteCount: int(0...9000))
+    case 14: .linkEcho(sentNanoseconds: u64())
     case 0:
       .register(
         Register(
@@ -253,7 +256,9 @@ extension Seeded {
         Welcome(
           worker: int(0...99),
           heartbeatMilliseconds: int(0...5000),
-          silenceMilliseconds: int(0...50_000)
+          silenceMilliseconds: int(0...50_000),
+          model: flag()
+            ? ModelNumbers(text: "x" + text(), fingerprint: name(), precision: name()) : nil
         )
       )
     case 6: .assign(assign())

@@ -346,10 +346,19 @@ struct  Palisade__Wire__NodeStatus
   char *stage;
   uint32_t threads;
   uint64_t memory_bytes;
+  uint32_t worker_index;
+  /*
+   * How fast it is; absent while that is not known.
+   */
+  Palisade__Wire__WorkerSpeed *speed;
+  /*
+   * Why the plan leaves it out; empty otherwise.
+   */
+  ProtobufCBinaryData note;
 };
 #define PALISADE__WIRE__NODE_STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__node_status__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0 }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, NULL, {0,NULL} }
 
 
 struct  Palisade__Wire__Status
@@ -378,10 +387,19 @@ struct  Palisade__Wire__Status
    * Of the model's pictures, in pixels; 0 when it isn't known.
    */
   uint32_t picture_side;
+  /*
+   * config.json in words, for those who plan.
+   */
+  ProtobufCBinaryData model_numbers;
+  /*
+   * What the plan should do at full load, from what its workers measured; 0 when that isn't known.
+   */
+  double predicted_images_per_second;
+  char *predicted_bottleneck;
 };
 #define PALISADE__WIRE__STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__status__descriptor) \
-    , (char *)protobuf_c_empty_string, {0,NULL}, 0,NULL, NULL, (char *)protobuf_c_empty_string, NULL, 0,NULL, 0, 0 }
+    , (char *)protobuf_c_empty_string, {0,NULL}, 0,NULL, NULL, (char *)protobuf_c_empty_string, NULL, 0,NULL, 0, 0, {0,NULL}, 0, (char *)protobuf_c_empty_string }
 
 
 struct  Palisade__Wire__TraceTrack

@@ -26,6 +26,9 @@ typedef struct Palisade__Wire__Ready Palisade__Wire__Ready;
 typedef struct Palisade__Wire__Heartbeat Palisade__Wire__Heartbeat;
 typedef struct Palisade__Wire__WorkerFailure Palisade__Wire__WorkerFailure;
 typedef struct Palisade__Wire__Goodbye Palisade__Wire__Goodbye;
+typedef struct Palisade__Wire__StepCost Palisade__Wire__StepCost;
+typedef struct Palisade__Wire__WorkerSpeed Palisade__Wire__WorkerSpeed;
+typedef struct Palisade__Wire__LinkProbe Palisade__Wire__LinkProbe;
 typedef struct Palisade__Wire__Welcome Palisade__Wire__Welcome;
 typedef struct Palisade__Wire__WorkerAddress Palisade__Wire__WorkerAddress;
 typedef struct Palisade__Wire__StageAssignment Palisade__Wire__StageAssignment;
@@ -34,6 +37,7 @@ typedef struct Palisade__Wire__HeartbeatReply Palisade__Wire__HeartbeatReply;
 typedef struct Palisade__Wire__Cancel Palisade__Wire__Cancel;
 typedef struct Palisade__Wire__Reset Palisade__Wire__Reset;
 typedef struct Palisade__Wire__Shutdown Palisade__Wire__Shutdown;
+typedef struct Palisade__Wire__LinkEcho Palisade__Wire__LinkEcho;
 typedef struct Palisade__Wire__RegisterAgain Palisade__Wire__RegisterAgain;
 typedef struct Palisade__Wire__ControlEnvelope Palisade__Wire__ControlEnvelope;
 
@@ -217,16 +221,97 @@ struct  Palisade__Wire__Goodbye
      }
 
 
+/*
+ * What a decode step of so many rows takes, in seconds: a decoder layer, the head, and what a stage
+ * spends on it beside arithmetic.
+ */
+struct  Palisade__Wire__StepCost
+{
+  ProtobufCMessage base;
+  uint32_t rows;
+  double layer_seconds;
+  double head_seconds;
+  double hop_seconds;
+};
+#define PALISADE__WIRE__STEP_COST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__step_cost__descriptor) \
+    , 0, 0, 0, 0 }
+
+
+/*
+ * How fast a worker is with one model in one precision.
+ */
+struct  Palisade__Wire__WorkerSpeed
+{
+  ProtobufCMessage base;
+  char *fingerprint;
+  char *precision;
+  uint32_t threads;
+  uint32_t cores;
+  /*
+   * Per picture: the patch embedding, one vision layer, the projector.
+   */
+  double patch_seconds;
+  double vision_seconds;
+  double projector_seconds;
+  /*
+   * Per row of a prefill: the token embedding, one decoder layer.
+   */
+  double embedding_seconds;
+  double prefill_seconds;
+  /*
+   * Per byte that a stage receives and sends, in the stage's own thread.
+   */
+  double byte_seconds;
+  size_t n_steps;
+  Palisade__Wire__StepCost **steps;
+  double read_bytes_per_second;
+  /*
+   * Free memory before anything was loaded.
+   */
+  uint64_t free_bytes;
+  /*
+   * To the coordinator; 0 when it wasn't measured.
+   */
+  double link_bytes_per_second;
+  double link_latency_seconds;
+};
+#define PALISADE__WIRE__WORKER_SPEED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__worker_speed__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0, 0, 0, 0 }
+
+
+/*
+ * Bytes whose way and back is timed.
+ */
+struct  Palisade__Wire__LinkProbe
+{
+  ProtobufCMessage base;
+  uint64_t sent_nanoseconds;
+  ProtobufCBinaryData payload;
+};
+#define PALISADE__WIRE__LINK_PROBE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__link_probe__descriptor) \
+    , 0, {0,NULL} }
+
+
 struct  Palisade__Wire__Welcome
 {
   ProtobufCMessage base;
   uint32_t worker;
   uint32_t heartbeat_milliseconds;
   uint32_t silence_milliseconds;
+  /*
+   * What the worker is to measure itself for: config.json in words, its name, the arithmetic.
+   * Empty when it needn't.
+   */
+  ProtobufCBinaryData model_numbers;
+  char *fingerprint;
+  char *precision;
 };
 #define PALISADE__WIRE__WELCOME__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__welcome__descriptor) \
-    , 0, 0, 0 }
+    , 0, 0, 0, {0,NULL}, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
 struct  Palisade__Wire__WorkerAddress
@@ -348,6 +433,16 @@ struct  Palisade__Wire__Shutdown
     , {0,NULL} }
 
 
+struct  Palisade__Wire__LinkEcho
+{
+  ProtobufCMessage base;
+  uint64_t sent_nanoseconds;
+};
+#define PALISADE__WIRE__LINK_ECHO__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__link_echo__descriptor) \
+    , 0 }
+
+
 /*
  * The coordinator doesn't know the worker, or no longer.
  */
@@ -373,7 +468,10 @@ typedef enum {
   PALISADE__WIRE__CONTROL_ENVELOPE__BODY_CANCEL = 23,
   PALISADE__WIRE__CONTROL_ENVELOPE__BODY_RESET = 24,
   PALISADE__WIRE__CONTROL_ENVELOPE__BODY_SHUTDOWN = 25,
-  PALISADE__WIRE__CONTROL_ENVELOPE__BODY_REGISTER_AGAIN = 51
+  PALISADE__WIRE__CONTROL_ENVELOPE__BODY_REGISTER_AGAIN = 51,
+  PALISADE__WIRE__CONTROL_ENVELOPE__BODY_WORKER_SPEED = 80,
+  PALISADE__WIRE__CONTROL_ENVELOPE__BODY_LINK_PROBE = 81,
+  PALISADE__WIRE__CONTROL_ENVELOPE__BODY_LINK_ECHO = 82
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(PALISADE__WIRE__CONTROL_ENVELOPE__BODY__CASE)
 } Palisade__Wire__ControlEnvelope__BodyCase;
 
@@ -395,6 +493,9 @@ struct  Palisade__Wire__ControlEnvelope
     Palisade__Wire__Reset *reset;
     Palisade__Wire__Shutdown *shutdown;
     Palisade__Wire__RegisterAgain *register_again;
+    Palisade__Wire__WorkerSpeed *worker_speed;
+    Palisade__Wire__LinkProbe *link_probe;
+    Palisade__Wire__LinkEcho *link_echo;
   };
 };
 #define PALISADE__WIRE__CONTROL_ENVELOPE__INIT \
@@ -573,6 +674,63 @@ Palisade__Wire__Goodbye *
 void   palisade__wire__goodbye__free_unpacked
                      (Palisade__Wire__Goodbye *message,
                       ProtobufCAllocator *allocator);
+/* Palisade__Wire__StepCost methods */
+void   palisade__wire__step_cost__init
+                     (Palisade__Wire__StepCost         *message);
+size_t palisade__wire__step_cost__get_packed_size
+                     (const Palisade__Wire__StepCost   *message);
+size_t palisade__wire__step_cost__pack
+                     (const Palisade__Wire__StepCost   *message,
+                      uint8_t             *out);
+size_t palisade__wire__step_cost__pack_to_buffer
+                     (const Palisade__Wire__StepCost   *message,
+                      ProtobufCBuffer     *buffer);
+Palisade__Wire__StepCost *
+       palisade__wire__step_cost__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   palisade__wire__step_cost__free_unpacked
+                     (Palisade__Wire__StepCost *message,
+                      ProtobufCAllocator *allocator);
+/* Palisade__Wire__WorkerSpeed methods */
+void   palisade__wire__worker_speed__init
+                     (Palisade__Wire__WorkerSpeed         *message);
+size_t palisade__wire__worker_speed__get_packed_size
+                     (const Palisade__Wire__WorkerSpeed   *message);
+size_t palisade__wire__worker_speed__pack
+                     (const Palisade__Wire__WorkerSpeed   *message,
+                      uint8_t             *out);
+size_t palisade__wire__worker_speed__pack_to_buffer
+                     (const Palisade__Wire__WorkerSpeed   *message,
+                      ProtobufCBuffer     *buffer);
+Palisade__Wire__WorkerSpeed *
+       palisade__wire__worker_speed__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   palisade__wire__worker_speed__free_unpacked
+                     (Palisade__Wire__WorkerSpeed *message,
+                      ProtobufCAllocator *allocator);
+/* Palisade__Wire__LinkProbe methods */
+void   palisade__wire__link_probe__init
+                     (Palisade__Wire__LinkProbe         *message);
+size_t palisade__wire__link_probe__get_packed_size
+                     (const Palisade__Wire__LinkProbe   *message);
+size_t palisade__wire__link_probe__pack
+                     (const Palisade__Wire__LinkProbe   *message,
+                      uint8_t             *out);
+size_t palisade__wire__link_probe__pack_to_buffer
+                     (const Palisade__Wire__LinkProbe   *message,
+                      ProtobufCBuffer     *buffer);
+Palisade__Wire__LinkProbe *
+       palisade__wire__link_probe__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   palisade__wire__link_probe__free_unpacked
+                     (Palisade__Wire__LinkProbe *message,
+                      ProtobufCAllocator *allocator);
 /* Palisade__Wire__Welcome methods */
 void   palisade__wire__welcome__init
                      (Palisade__Wire__Welcome         *message);
@@ -725,6 +883,25 @@ Palisade__Wire__Shutdown *
 void   palisade__wire__shutdown__free_unpacked
                      (Palisade__Wire__Shutdown *message,
                       ProtobufCAllocator *allocator);
+/* Palisade__Wire__LinkEcho methods */
+void   palisade__wire__link_echo__init
+                     (Palisade__Wire__LinkEcho         *message);
+size_t palisade__wire__link_echo__get_packed_size
+                     (const Palisade__Wire__LinkEcho   *message);
+size_t palisade__wire__link_echo__pack
+                     (const Palisade__Wire__LinkEcho   *message,
+                      uint8_t             *out);
+size_t palisade__wire__link_echo__pack_to_buffer
+                     (const Palisade__Wire__LinkEcho   *message,
+                      ProtobufCBuffer     *buffer);
+Palisade__Wire__LinkEcho *
+       palisade__wire__link_echo__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   palisade__wire__link_echo__free_unpacked
+                     (Palisade__Wire__LinkEcho *message,
+                      ProtobufCAllocator *allocator);
 /* Palisade__Wire__RegisterAgain methods */
 void   palisade__wire__register_again__init
                      (Palisade__Wire__RegisterAgain         *message);
@@ -792,6 +969,15 @@ typedef void (*Palisade__Wire__WorkerFailure_Closure)
 typedef void (*Palisade__Wire__Goodbye_Closure)
                  (const Palisade__Wire__Goodbye *message,
                   void *closure_data);
+typedef void (*Palisade__Wire__StepCost_Closure)
+                 (const Palisade__Wire__StepCost *message,
+                  void *closure_data);
+typedef void (*Palisade__Wire__WorkerSpeed_Closure)
+                 (const Palisade__Wire__WorkerSpeed *message,
+                  void *closure_data);
+typedef void (*Palisade__Wire__LinkProbe_Closure)
+                 (const Palisade__Wire__LinkProbe *message,
+                  void *closure_data);
 typedef void (*Palisade__Wire__Welcome_Closure)
                  (const Palisade__Wire__Welcome *message,
                   void *closure_data);
@@ -816,6 +1002,9 @@ typedef void (*Palisade__Wire__Reset_Closure)
 typedef void (*Palisade__Wire__Shutdown_Closure)
                  (const Palisade__Wire__Shutdown *message,
                   void *closure_data);
+typedef void (*Palisade__Wire__LinkEcho_Closure)
+                 (const Palisade__Wire__LinkEcho *message,
+                  void *closure_data);
 typedef void (*Palisade__Wire__RegisterAgain_Closure)
                  (const Palisade__Wire__RegisterAgain *message,
                   void *closure_data);
@@ -837,6 +1026,9 @@ extern const ProtobufCMessageDescriptor palisade__wire__ready__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__heartbeat__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__worker_failure__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__goodbye__descriptor;
+extern const ProtobufCMessageDescriptor palisade__wire__step_cost__descriptor;
+extern const ProtobufCMessageDescriptor palisade__wire__worker_speed__descriptor;
+extern const ProtobufCMessageDescriptor palisade__wire__link_probe__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__welcome__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__worker_address__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__stage_assignment__descriptor;
@@ -845,6 +1037,7 @@ extern const ProtobufCMessageDescriptor palisade__wire__heartbeat_reply__descrip
 extern const ProtobufCMessageDescriptor palisade__wire__cancel__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__reset__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__shutdown__descriptor;
+extern const ProtobufCMessageDescriptor palisade__wire__link_echo__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__register_again__descriptor;
 extern const ProtobufCMessageDescriptor palisade__wire__control_envelope__descriptor;
 

@@ -75,7 +75,12 @@ extension Simulation {
 
   mutating func order(_ index: Int, _ message: ControlMessage) {
     switch message {
-    case .welcome(let welcome): processes[index].number = welcome.worker
+    case .welcome(let welcome):
+      processes[index].number = welcome.worker
+      if isMeasured {
+        let milliseconds = Double(10 + 20 * (index % 2) + 200 * (index % 5 / 4))
+        toCoordinator(index, .workerSpeed(Made.speed(milliseconds)))
+      }
     case .registerAgain: register(index)
     case .assign(let assign):
       processes[index].worker.take(assign)

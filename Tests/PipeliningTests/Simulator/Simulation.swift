@@ -68,6 +68,7 @@ struct Simulation {
   let lossPerThousand: Int
   /// Whether a process that is started again listens where the one before did.
   let areAddressesFixed: Bool
+  let isMeasured: Bool
   var poison: Poison?
   /// Requests that were taken for poison.
   var condemned: Set<UInt64> = []
@@ -85,11 +86,14 @@ struct Simulation {
     random = SeededRandom(seed)
     areAddressesFixed = seed % 4 == 3
     let shards = random.int(1...3)
-    let setup = ClusterSetup(
+    var setup = ClusterSetup(
       template: try .even(
         visionCount: random.int(1...2), shardCount: shards, config: config),
       modelDirectory: "/m", precision: "f32", resultsEndpoint: "r", fingerprint: "f",
       firstEpoch: seed << 20)
+    // One in twenty plans by measurement: it grows and shrinks as workers come and go.
+    if seed % 20 == 7 { setup.planning = .measured(minimum: setup.template.workerCount) }
+    isMeasured = setup.planning != .template
     state = CoordinatorState(setup: setup, config: config, limits: limits)
     let (faults, loss) = (random.int(0...4), random.chance(500) ? 0 : random.int(1...20))
     (faultsLeft, lossPerThousand) = isCalm ? (0, 0) : (faults, loss)

@@ -1,0 +1,49 @@
+import PaliGemma
+
+/// What the requests of a cluster are like: what a plan is made for.
+public struct Workload: Sendable, Equatable {
+  /// Tokens of a prompt, without the picture's.
+  public var promptTokens: Double
+  /// Tokens of an answer.
+  public var answerTokens: Double
+  /// Requests in the pipeline at once.
+  public var requestsInFlight: Int
+  /// The cluster's own, for rows of a prefill.
+  var limits: Limits
+
+  /// A workload; without figures that of a batch whose answers are short.
+  public init(
+    promptTokens: Double = 16, answerTokens: Double = 20,
+    requestsInFlight: Int = Limits().batchRequestsInFlight, limits: Limits = Limits()
+  ) {
+    self.promptTokens = max(1, promptTokens)
+    self.answerTokens = max(1, answerTokens)
+    self.requestsInFlight = max(1, requestsInFlight)
+    self.limits = limits
+  }
+
+  /// Decode steps of a request: its first token comes out of the prefill.
+  var decodeSteps: Double { answerTokens - 1 }
+
+  /// Requests in one prefill of a pipeline of so many workers, when as many wait.
+  public func prefillRequests(_ config: ModelConfig, workerCount: Int) -> Int {
+    let rows = Double(config.imageTokenCount) + promptTokens
+    let maximum = limits.prefillRows(workerCount: workerCount)
+    return max(1, min(requestsInFlight, Int(Double(maximum) / rows)))
+  }
+
+  /// Requests in one decode step of a pipeline in which so many stages decode.
+  func stepRequests(decodeStages: Int) -> Int {
+    max(1, (requestsInFlight + decodeStages - 1) / max(1, decodeStages))
+  }
+
+  /// Bytes of one request that pass the boundary in front of block `index`.
+  func bytes(before index: Int, _ config: ModelConfig) -> Double {
+    let (patches, width) = (Double(config.imageTokenCount), Double(config.text.width))
+    if index == 0 { return Double(config.vision.imageSide * config.vision.imageSide * 3) }
+    if index >= config.blockCount { return 0 }
+    if index < config.tokenEmbeddingIndex { return patches * Double(config.vision.width) * 4 }
+    if index == config.tokenEmbeddingIndex { return patches * width * 4 }
+    return (patches + promptTokens + decodeSteps) * width * 4
+  }
+}
