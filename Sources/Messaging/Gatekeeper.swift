@@ -21,9 +21,12 @@ public enum GateReport: Sendable, Equatable {
 public final class Gatekeeper: Sendable {
   private let lists: GateLists?
   private let stopping: Mailbox<Void>?
+  private let ended: Mailbox<Void>?
+  /// How long its thread may take to end; it looks at its mailbox all the time.
+  private static let endMilliseconds = 5000
 
   /// Watches nothing: for processes without keys.
-  init() { (lists, stopping) = (nil, nil) }
+  init() { (lists, stopping, ended) = (nil, nil, nil) }
 
   /// Watches every door of `context` from now on.
   init(
@@ -40,13 +43,26 @@ public final class Gatekeeper: Sendable {
     let thread = GateThread(socket, lists, stopping)
     self.lists = lists
     self.stopping = stopping
-    let start = Thread { thread.run() }
+    let ended = try Mailbox<Void>(capacity: 1)
+    self.ended = ended
+    let start = Thread {
+      thread.run()
+      _ = ended.post(())
+    }
     start.name = "gatekeeper"
     start.stackSize = 1 << 19
     start.start()
   }
 
-  deinit { _ = stopping?.post(()) }
+  /// Waits until the thread has let go of its context: only then does the context's end wait for the
+  /// last messages of its sockets, a coordinator's order to end for instance.
+  deinit {
+    guard let stopping, let ended else { return }
+    _ = stopping.post(())
+    var poller = Poller()
+    _ = poller.add(fileDescriptor: ended.wakeup)
+    _ = try? poller.wait(.milliseconds(Self.endMilliseconds))
+  }
 
   /// Whether it watches at all.
   public var isWatching: Bool { lists != nil }
