@@ -117,10 +117,9 @@ struct ServeCommand: AsyncParsableCommand {
       precision: try LocalModel.precision(precision ?? file?.precision, of: checkpoint),
       limits: limits)
     // Whoever says what the stages are, here or in the file, is obeyed.
-    let automatic =
-      workers == nil
-      ? file?.workers.flatMap(ClusterFile.automatic) : workers.flatMap(ClusterFile.automatic)
-    if let automatic { cluster.planning = .measured(minimum: automatic) }
+    if let minimum = (workers ?? file?.workers).flatMap(ClusterFile.automatic) {
+      cluster.planning = .measured(minimum: minimum)
+    }
     cluster.links = try link.links(.coordinator)
     cluster.encoding = wire ?? file?.wire ?? .exact
     cluster.model = try LocalModel.identity(

@@ -164,8 +164,8 @@ extension PlanNode {
     let next = (nodes.map(\.index).max() ?? 0) + 1
     return (0..<count).map { number in
       var node = nodes[number % nodes.count]
-      (node.index, node.name) = (next + number, "new-\(number + 1)")
-      (node.host, node.loaded) = ("new-host-\(number + 1)", nil)
+      (node.index, node.name) = (next + number, "new-\(next + number)")
+      (node.host, node.loaded) = ("new-host-\(next + number)", nil)
       node.speed = node.speed.faster(factor)
       return node
     }

@@ -197,4 +197,12 @@ import Testing
     let smooth = noisy.smoothed.steps.map(\.layerSeconds)
     #expect(smooth[1] == smooth[0] && smooth[2] == smooth[1] * 4)
   }
+
+  @Test func moreMachinesHaveNamesOfTheirOwn() {
+    let one = [Made.node(0, Made.speed(10))]
+    let three = one + PlanNode.more(2, like: one)
+    let five = three + PlanNode.more(2, like: three, factor: 2)
+    #expect(Set(five.map(\.name)).count == 5 && Set(five.map(\.host)).count == 5)
+    #expect(five[4].speed.visionSeconds == five[0].speed.visionSeconds / 2)
+  }
 }
