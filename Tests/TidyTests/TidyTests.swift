@@ -26,8 +26,8 @@ import Testing
     ],
     "palisade": [
       "Tensors", "Checkpoints", "Imaging", "Tokenization", "PaliGemma", "Messaging", "Pipelining",
-      "VideoFrames", "Jobs", "HTTPAPI", "ArgumentParser", "AsyncHTTPClient", "Logging", "NIOCore",
-      "NIOHTTP1", "Yams",
+      "VideoFrames", "Jobs", "HTTPAPI", "ArgumentParser", "AsyncHTTPClient", "CProcess", "Logging",
+      "NIOCore", "NIOHTTP1", "Yams",
     ],
   ]
   /// Packages of others, and the modules of `CLibraries`; only targets that name them above may import them.
