@@ -29,6 +29,7 @@ struct SimulationOptions: ParsableArguments {
       "With --simulate: totals of machines, as pipelines of the given ones on one queue, e.g. 10 100 1000."
   )
   var scale: [Int] = []
+  @Option(help: "Simulated seconds of each row of --scale's table.") var scaleSeconds: Double = 1800
 
   func check() throws {
     guard (1...10_000_000).contains(requests), (1...100_000).contains(window),
@@ -38,6 +39,9 @@ struct SimulationOptions: ParsableArguments {
     guard positive.allSatisfy({ $0 > 0 && $0 < 1e9 }),
       [latency ?? 0, failureHours, recovery, claim].allSatisfy({ $0 >= 0 && $0 < 1e9 })
     else { throw ValidationError("a rate, a time or a number of tokens is out of range") }
+    guard (1...1e6).contains(scaleSeconds) else {
+      throw ValidationError("--scale-seconds takes 1 to 1000000")
+    }
     guard scale.allSatisfy({ (1...100_000).contains($0) }) else {
       throw ValidationError("--scale takes numbers of machines from 1 to 100000")
     }
@@ -87,7 +91,7 @@ struct SimulationOptions: ParsableArguments {
     return setup
   }
 
-  /// Many machines: as many pipelines as they make, on one queue, for half an hour.
+  /// Many machines: as many pipelines as they make, on one queue.
   func table(_ situation: PlanCommand.Situation) throws -> String {
     let result = try Planner(
       config: situation.config, precision: situation.precision.rawValue,
@@ -103,7 +107,7 @@ struct SimulationOptions: ParsableArguments {
       var setup = setup(
         result.stages, result.names, situation.nodes, situation, pipelines: pipelines,
         requests: .max / 2)
-      setup.seconds = Self.scaleSeconds
+      setup.seconds = scaleSeconds
       var simulation = PipelineSimulation(setup)
       let outcome = simulation.run()
       let rate = outcome.perSecond
@@ -125,9 +129,7 @@ struct SimulationOptions: ParsableArguments {
         Readable.fixed(1e6 / max(1e-9, rate) / 3600, places: 1),
       ])
     }
-    return "pipelines of \(size) on one queue, \(Int(Self.scaleSeconds)) simulated seconds:\n"
+    return "pipelines of \(size) on one queue, \(Int(scaleSeconds)) simulated seconds:\n"
       + table.text
   }
-
-  private static let scaleSeconds = 1800.0
 }

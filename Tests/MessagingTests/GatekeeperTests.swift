@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Messaging
 import Synchronization
 import Testing
@@ -115,15 +116,10 @@ final class Told: Sendable {
     let other = Security.curveClient(elsewhere.keys, serverPublicKey: elsewhere.coordinatorKey)
     #expect(try attempt(other, house.endpoint) == .turnedAway)
     #expect(try attempt(.plain, house.endpoint) == .turnedAway)
-    // A port that was free a moment ago, and a file that never was.
-    let context = try Context()
-    let endpoint: String
-    do {
-      let gone = try Socket(.pull, in: context, options: SocketOptions())
-      try gone.bind("tcp://127.0.0.1:*")
-      endpoint = try gone.lastEndpoint()
-      try gone.unbind(endpoint)
-    }
+    // A port that is taken and never listens, and a file that never was.
+    let taken = try SilentPort()
+    defer { taken.close() }
+    let endpoint = "tcp://127.0.0.1:\(taken.port)"
     for nobody in [endpoint, "ipc:///tmp/palisade-nobody-\(UUID().uuidString.prefix(8))"] {
       #expect(try attempt(.plain, nobody) == .nobody)
     }
@@ -317,4 +313,27 @@ final class RawConnection {
   }
 
   deinit { close(file) }
+}
+
+/// A port of this machine that refuses connections for as long as it is held: bound, and not listening.
+private struct SilentPort {
+  let port: Int
+  private let descriptor: Int32
+
+  init() throws {
+    descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let done = withUnsafeMutablePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(descriptor, $0, size) == 0 && getsockname(descriptor, $0, &size) == 0
+      }
+    }
+    try #require(done)
+    port = Int(UInt16(bigEndian: address.sin_port))
+  }
+
+  func close() { _ = Glibc.close(descriptor) }
 }

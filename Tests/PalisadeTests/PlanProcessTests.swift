@@ -44,7 +44,7 @@ import Testing
   @Test func textForPeopleHasStagesAndAScaleTable() async throws {
     let (status, output, errors) = try await plan([
       "--preset", "demo", "--nodes", "3", "--what-if", "+1", "--simulate", "--requests", "200",
-      "--failure-hours", "0.5", "--scale", "3", "6",
+      "--failure-hours", "0.01", "--scale-seconds", "20", "--scale", "3", "6",
     ])
     #expect(status == 0, "\(errors)")
     for part in ["best: predicted", "what if +1", "simulated:", "shard-1", "machines", "images/s"] {
