@@ -1,6 +1,7 @@
 import Foundation
 import Jobs
 import Messaging
+import Pipelining
 import Synchronization
 
 /// Asks a cluster every two seconds how busy its stages are, for as long as a batch runs.
@@ -50,7 +51,9 @@ final class ClusterWatch: Sendable {
     let end = ContinuousClock.now
     while end.duration(to: .now) < .seconds(2) {
       await ask()
-      let age = Int(end.duration(to: .now) / .milliseconds(1))
+      // What is shown may have been put together one turn ago.
+      let lag = 2 * Limits().publishMilliseconds
+      let age = Int(end.duration(to: .now) / .milliseconds(1)) - lag
       let status = state.withLock { $0.latest }
       if let status, status.stages.allSatisfy({ $0.silenceMilliseconds < age }) { break }
       try? await Task.sleep(for: .milliseconds(100))
