@@ -16,6 +16,7 @@ let package = Package(
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
     .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
     .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
@@ -50,7 +51,11 @@ let package = Package(
     .target(
       name: "Messaging", dependencies: ["CLibraries", "CWire", "Tensors"], swiftSettings: swift),
     .target(
-      name: "Pipelining", dependencies: ["Checkpoints", "Messaging", "PaliGemma", "Tensors"],
+      name: "Pipelining",
+      dependencies: [
+        "Checkpoints", "Messaging", "PaliGemma", "Tensors",
+        .product(name: "HeapModule", package: "swift-collections"),
+      ],
       swiftSettings: swift),
     .target(name: "VideoFrames", dependencies: ["CLibraries", "Imaging"], swiftSettings: swift),
     .target(

@@ -69,13 +69,7 @@ public struct ModelConfig: Sendable, Equatable {
   public var cacheBytesPerPosition: Int { 2 * text.keyValueHeadCount * text.headWidth * 4 }
 
   /// Names the model's numbers: workers with other ones are told apart by it.
-  public var fingerprint: String {
-    // FNV-1a over the numbers in words: no secret, only a name for them.
-    let hash = "\(self)".utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) {
-      ($0 ^ UInt64($1)) &* 0x100_0000_01B3
-    }
-    return String(hash, radix: 16)
-  }
+  public var fingerprint: String { ShortName.of("\(self)") }
 
   /// The first broken rule, or nil when the numbers make a model.
   var brokenRule: String? {

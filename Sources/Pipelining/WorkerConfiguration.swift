@@ -62,10 +62,7 @@ public struct ModelCache: Sendable, Equatable {
     directory: String? = nil, byteCountMaximum: Int = Self.standardByteCount,
     isPreferred: Bool = false
   ) {
-    let environment = ProcessInfo.processInfo.environment
-    let base = environment["XDG_CACHE_HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil }
-    self.directory =
-      directory ?? (base ?? NSHomeDirectory() + "/.cache") + "/palisade/tensors"
+    self.directory = directory ?? MachineFacts.cacheFolder + "/tensors"
     self.byteCountMaximum = byteCountMaximum
     self.isPreferred = isPreferred
   }

@@ -1,4 +1,5 @@
 import Foundation
+import Pipelining
 
 extension DoctorChecks {
   /// Bytes below which not even the demo model and its pictures are comfortable.
@@ -6,10 +7,10 @@ extension DoctorChecks {
 
   /// Memory and how it is paged.
   static func memory() -> [DoctorCheck] {
-    [memory(HostFacts.memory), hugePages(HostFacts.hugePages)]
+    [memory(MachineFacts.memory), hugePages(HostFacts.hugePages)]
   }
 
-  static func memory(_ memory: HostFacts.Memory?) -> DoctorCheck {
+  static func memory(_ memory: MachineFacts.Memory?) -> DoctorCheck {
     guard let memory else {
       return DoctorCheck(
         "memory", .warn, "unknown", remedy: "is /proc mounted? Palisade can't see what is free")

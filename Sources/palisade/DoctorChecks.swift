@@ -1,6 +1,7 @@
 import Foundation
 import Imaging
 import Messaging
+import Pipelining
 import Tensors
 
 /// The checks of `palisade doctor`, each a pure reading of the machine.
@@ -42,7 +43,7 @@ enum DoctorChecks {
     Kernels.threadCount = 1
     let speed = Kernels.productSpeed(rows: 256, inputs: 1024, outputs: 1024, repetitions: 40)
     return [
-      DoctorCheck("cpu", HostFacts.cpuModel),
+      DoctorCheck("cpu", MachineFacts.cpuModel),
       DoctorCheck("cpu features", HostFacts.cpuFeatures.joined(separator: " ")),
       DoctorCheck("cpu threads", "\(ProcessInfo.processInfo.activeProcessorCount) usable"),
       kernels(

@@ -1,21 +1,9 @@
 import Foundation
+import Pipelining
 
 /// What the system says of this machine; every reading may be absent, none fails.
 enum HostFacts {
-  /// Memory in bytes.
-  struct Memory: Equatable {
-    let total: Int
-    let available: Int
-    /// The limit of this process's control group, where it has one.
-    let limit: Int?
-  }
-
   static func variable(_ name: String) -> String? { ProcessInfo.processInfo.environment[name] }
-
-  static var cpuModel: String {
-    field("model name", in: read("/proc/cpuinfo")) ?? field("CPU part", in: read("/proc/cpuinfo"))
-      ?? "unknown"
-  }
 
   /// Features of the CPU that matter to the kernels, in the kernel's own words.
   static var cpuFeatures: [String] {
@@ -24,29 +12,16 @@ enum HostFacts {
       "avx512vl", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16",
       "asimd", "asimddp", "asimdhp", "i8mm", "bf16", "sve", "sve2",
     ]
-    let text = read("/proc/cpuinfo")
-    let line = field("flags", in: text) ?? field("Features", in: text) ?? ""
+    let text = MachineFacts.read("/proc/cpuinfo")
+    let line =
+      MachineFacts.field("flags", in: text) ?? MachineFacts.field("Features", in: text) ?? ""
     let flags = Set(line.split(separator: " ").map(String.init))
     return interesting.filter { flags.contains($0) }
   }
 
-  static var memory: Memory? {
-    let text = read("/proc/meminfo")
-    guard let total = kilobytes("MemTotal", in: text),
-      let available = kilobytes("MemAvailable", in: text)
-    else { return nil }
-    // "max" where there is none.
-    let limit = read("/sys/fs/cgroup/memory.max").trimmingCharacters(in: .whitespacesAndNewlines)
-    return Memory(total: total, available: available, limit: Int(limit))
-  }
-
-  private static func kilobytes(_ name: String, in text: String) -> Int? {
-    field(name, in: text)?.split(separator: " ").first.flatMap { Int($0) }.map { $0 * 1024 }
-  }
-
   /// The chosen one of `always [madvise] never`.
   static var hugePages: String? {
-    read("/sys/kernel/mm/transparent_hugepage/enabled").split(separator: "[").last
+    MachineFacts.read("/sys/kernel/mm/transparent_hugepage/enabled").split(separator: "[").last
       .flatMap { $0.contains("]") ? $0.prefix { $0 != "]" } : nil }.map(String.init)
   }
 
@@ -60,7 +35,7 @@ enum HostFacts {
 
   /// The file of a loaded library whose name starts with `prefix`.
   static func loadedLibrary(_ prefix: String) -> String? {
-    read("/proc/self/maps").split(separator: "\n").compactMap { line in
+    MachineFacts.read("/proc/self/maps").split(separator: "\n").compactMap { line in
       line.split(separator: " ").last.map(String.init)
     }.first { $0.split(separator: "/").last?.hasPrefix(prefix) == true }
   }
@@ -95,22 +70,5 @@ enum HostFacts {
     guard statvfs(folder, &space) == 0 else { return "unknown" }
     let (free, overflow) = Int(space.f_bavail).multipliedReportingOverflow(by: Int(space.f_frsize))
     return overflow ? "unknown" : Readable.bytes(free)
-  }
-
-  private static func read(_ path: String) -> String {
-    // By a handle: files of /proc come in pieces, and `contents(atPath:)` lost /proc/self/maps.
-    let content = try? FileHandle(forReadingAtPath: path)?.readToEnd()
-    return content.map { String(decoding: $0, as: UTF8.self) } ?? ""
-  }
-
-  /// The value of the first line `name : value`.
-  private static func field(_ name: String, in text: String) -> String? {
-    for line in text.split(separator: "\n") {
-      let parts = line.split(separator: ":", maxSplits: 1)
-      if parts.count == 2, parts[0].trimmingCharacters(in: .whitespaces) == name {
-        return parts[1].trimmingCharacters(in: .whitespaces)
-      }
-    }
-    return nil
   }
 }

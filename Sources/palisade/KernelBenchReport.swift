@@ -1,4 +1,5 @@
 import Foundation
+import Pipelining
 import Tensors
 
 /// The rates of one shape.
@@ -66,7 +67,7 @@ struct KernelBenchReport {
       let object: [String: Any] = [
         "bench": "kernels", "date": Date.now.ISO8601Format(), "preset": preset,
         "isa": Kernels.instructionSet, "blas_core": Kernels.blasCore.name, "threads": threads,
-        "machine": HostFacts.cpuModel, "peak_gops": limits.peak, "read_gbps": limits.read,
+        "machine": MachineFacts.cpuModel, "peak_gops": limits.peak, "read_gbps": limits.read,
         "products": shapes,
       ]
       let data = try JSONSerialization.data(withJSONObject: object, options: .sortedKeys)

@@ -1,4 +1,5 @@
 import Foundation
+import Pipelining
 import Tensors
 
 /// What `palisade bench service` measured.
@@ -95,7 +96,7 @@ struct ServiceBenchReport {
         }
       }
       var object: [String: Any] = [
-        "bench": "service", "date": Date.now.ISO8601Format(), "machine": HostFacts.cpuModel,
+        "bench": "service", "date": Date.now.ISO8601Format(), "machine": MachineFacts.cpuModel,
         "isa": Kernels.instructionSet, "clients": clients, "workers": workers,
         "seconds": seconds, "answered": result.answered, "refused": result.refused,
         "failures": result.failures, "first_s": latency(result.firsts),

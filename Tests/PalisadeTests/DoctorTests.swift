@@ -1,4 +1,5 @@
 import Foundation
+import Pipelining
 import Testing
 
 @testable import Tensors
@@ -58,7 +59,7 @@ import Testing
     #expect(DoctorChecks.loopback("refused").status == .fail)
     #expect(DoctorChecks.hugePages("never").status == .warn)
     #expect(DoctorChecks.hugePages("madvise").status == .ok)
-    let memory = HostFacts.Memory(
+    let memory = MachineFacts.Memory(
       total: 8 << 30, available: 4 << 30, limit: 256 << 20)
     #expect(DoctorChecks.memory(memory).status == .warn)
     let folder = DoctorChecks.folder("x", "/nonexistent", .fail, remedy: "make it")
@@ -66,10 +67,10 @@ import Testing
   }
 
   @Test func thisMachineIsReadable() {
-    #expect(HostFacts.memory.map { $0.total >= $0.available } == true)
+    #expect(MachineFacts.memory.map { $0.total >= $0.available } == true)
     #expect(HostFacts.openFileLimit.map { $0 > 0 } == true)
     #expect(HostFacts.loopbackFailure() == nil)
-    #expect(HostFacts.cpuModel != "unknown")
+    #expect(MachineFacts.cpuModel != "unknown")
     #expect(HostFacts.loadedLibrary("libzmq")?.contains("/libzmq.so") == true)
     #expect(HostFacts.loadedLibrary("libnonexistent") == nil)
     let checks = DoctorChecks.versions() + DoctorChecks.memory() + DoctorChecks.system()

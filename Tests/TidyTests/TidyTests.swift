@@ -13,7 +13,7 @@ import Testing
     "Tokenization": ["CSentencePiece"],
     "PaliGemma": ["CKernels", "Checkpoints", "Tensors"],
     "Messaging": ["CWire", "CZeroMQ", "Tensors"],
-    "Pipelining": ["Checkpoints", "Messaging", "PaliGemma", "Tensors"],
+    "Pipelining": ["Checkpoints", "Messaging", "PaliGemma", "Tensors", "HeapModule"],
     "VideoFrames": ["CProcess", "Imaging"],
     "Jobs": [
       "Imaging", "Messaging", "PaliGemma", "Pipelining", "Tensors", "Tokenization", "VideoFrames",
@@ -33,9 +33,9 @@ import Testing
   /// Packages of others, and the modules of `CLibraries`; only targets that name them above may import them.
   static let foreign: Set = [
     "CProcess", "CSodium", "CZeroMQ", "CZip",
-    "ArgumentParser", "AsyncHTTPClient", "GRDB", "HTTPTypes", "Hummingbird", "HummingbirdCore",
-    "HummingbirdTLS", "Logging", "NIOCore", "NIOHTTP1", "NIOHTTPTypes", "NIOPosix", "NIOSSL",
-    "ServiceLifecycle", "Yams",
+    "ArgumentParser", "AsyncHTTPClient", "GRDB", "HTTPTypes", "HeapModule", "Hummingbird",
+    "HummingbirdCore", "HummingbirdTLS", "Logging", "NIOCore", "NIOHTTP1", "NIOHTTPTypes",
+    "NIOPosix", "NIOSSL", "ServiceLifecycle", "Yams",
   ]
   /// Targets whose tests stand elsewhere, with the reason.
   static let testedElsewhere = [

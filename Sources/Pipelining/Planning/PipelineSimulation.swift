@@ -84,7 +84,7 @@ public struct PipelineSimulation {
   let setup: Setup
   var now = 0.0
   var random: SplitMix
-  private var heap = SimulatedTime<Event>()
+  private var heap = EventQueue<Double, Event>()
   private var pipelines: [SimulatedPipeline]
   private var freeCores: [Int]
   private var left: Int
@@ -253,42 +253,4 @@ struct SplitMix {
 
   /// Waiting times without memory.
   mutating func exponential(_ mean: Double) -> Double { -mean * log1p(-unit()) }
-}
-
-/// Events by time; of equal times the first that was pushed.
-struct SimulatedTime<Event> {
-  private var items: [(time: Double, order: Int, event: Event)] = []
-  private var order = 0
-
-  private func isBefore(_ left: Int, _ right: Int) -> Bool {
-    (items[left].time, items[left].order) < (items[right].time, items[right].order)
-  }
-
-  mutating func push(_ event: Event, at time: Double) {
-    items.append((time, order, event))
-    order += 1
-    var child = items.count - 1
-    while child > 0, isBefore(child, (child - 1) / 2) {
-      items.swapAt(child, (child - 1) / 2)
-      child = (child - 1) / 2
-    }
-  }
-
-  mutating func pop() -> (Double, Event)? {
-    guard let first = items.first else { return nil }
-    let last = items.removeLast()
-    if !items.isEmpty {
-      items[0] = last
-      var parent = 0
-      while true {
-        var least = parent
-        for child in [2 * parent + 1, 2 * parent + 2]
-        where child < items.count && isBefore(child, least) { least = child }
-        if least == parent { break }
-        items.swapAt(parent, least)
-        parent = least
-      }
-    }
-    return (first.time, first.event)
-  }
 }

@@ -30,7 +30,7 @@ struct SpeedBench {
     speed.threads = Kernels.threadCount
     speed.cores = min(
       MessageLimits.coreCount, max(1, ProcessInfo.processInfo.activeProcessorCount))
-    speed.freeBytes = ProcessMemory.freeBytes
+    speed.freeBytes = MachineFacts.freeBytes
     try bench.requireMemory(speed.freeBytes)
     try bench.vision(&speed)
     try bench.decoder(&speed)

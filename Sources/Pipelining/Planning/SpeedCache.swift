@@ -21,11 +21,7 @@ struct SpeedCache {
     if let folder = environment["PALISADE_CACHE"] {
       return folder.isEmpty ? nil : SpeedCache(folder: folder)
     }
-    guard
-      let base = environment["XDG_CACHE_HOME"] ?? environment["HOME"].map({ $0 + "/.cache" }),
-      base.hasPrefix("/")
-    else { return nil }
-    return SpeedCache(folder: base + "/palisade")
+    return SpeedCache(folder: MachineFacts.cacheFolder)
   }
 
   /// What is known of this process with that model; nil when it must be measured.
@@ -58,21 +54,14 @@ struct SpeedCache {
   }
 
   private func path(_ key: String) -> String {
-    let hash = key.utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) {
-      ($0 ^ UInt64($1)) &* 0x100_0000_01B3
-    }
-    return folder + "/speed-\(String(hash, radix: 16)).json"
+    folder + "/speed-\(ShortName.of(key)).json"
   }
 
   /// Everything that the figures depend on, in words.
   static func key(fingerprint: String, precision: String, program: String) -> String {
-    let cpu =
-      (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?
-      .split(separator: "\n").first { $0.hasPrefix("model name") || $0.hasPrefix("CPU part") }
-      .map(String.init) ?? "unknown"
-    return [
+    [
       version, fingerprint, precision, "\(Kernels.threadCount) threads", Kernels.instructionSet,
-      cpu, "\(ProcessInfo.processInfo.activeProcessorCount) cores", program,
+      MachineFacts.cpuModel, "\(ProcessInfo.processInfo.activeProcessorCount) cores", program,
     ].joined(separator: "|")
   }
 
@@ -85,7 +74,7 @@ struct SpeedCache {
   ) throws -> WorkerSpeed {
     let key = key(fingerprint: fingerprint, precision: precision.rawValue, program: program)
     if !isFresh, var known = cache?.speed(key) {
-      known.freeBytes = ProcessMemory.freeBytes
+      known.freeBytes = MachineFacts.freeBytes
       return known
     }
     let speed = try SpeedBench.measure(config, fingerprint: fingerprint, precision: precision)

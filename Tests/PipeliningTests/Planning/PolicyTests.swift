@@ -26,7 +26,7 @@ import Testing
     var isBusy: Set<Int> = []
     var lastWasStep = false
     var lengths: [UInt64: Int] = [:]
-    private var heap = SimulatedTime<Event>()
+    private var heap = EventQueue<Double, Event>()
 
     init(_ stages: [SimulatedStage], plan: PipelinePlan, config: ModelConfig) {
       (self.stages, self.config, self.plan) = (stages, config, plan)

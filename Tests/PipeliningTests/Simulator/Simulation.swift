@@ -57,7 +57,7 @@ struct Simulation {
   var random: SeededRandom
   var state: CoordinatorState
   var now = 0
-  var heap = EventHeap<Event>()
+  var heap = EventQueue<Int, Event>()
   var processes: [Process] = []
   var cutUntil: [Int: Int] = [:]  // a worker's data endpoint
   var requests: [UInt64: PreparedRequest] = [:]
@@ -240,43 +240,5 @@ struct Simulation {
       }
       ended[id] = result
     }
-  }
-}
-
-/// Events by time; of equal times the first that was pushed.
-struct EventHeap<Event> {
-  private var items: [(time: Int, order: Int, event: Event)] = []
-  private var order = 0
-
-  private func isBefore(_ left: Int, _ right: Int) -> Bool {
-    (items[left].time, items[left].order) < (items[right].time, items[right].order)
-  }
-
-  mutating func push(_ event: Event, at time: Int) {
-    items.append((time, order, event))
-    order += 1
-    var child = items.count - 1
-    while child > 0, isBefore(child, (child - 1) / 2) {
-      items.swapAt(child, (child - 1) / 2)
-      child = (child - 1) / 2
-    }
-  }
-
-  mutating func pop() -> (Int, Event)? {
-    guard let first = items.first else { return nil }
-    let last = items.removeLast()
-    if !items.isEmpty {
-      items[0] = last
-      var parent = 0
-      while true {
-        var least = parent
-        for child in [2 * parent + 1, 2 * parent + 2]
-        where child < items.count && isBefore(child, least) { least = child }
-        if least == parent { break }
-        items.swapAt(parent, least)
-        parent = least
-      }
-    }
-    return (first.time, first.event)
   }
 }
