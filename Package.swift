@@ -36,7 +36,11 @@ let package = Package(
     .systemLibrary(name: "CLibraries"),
     .target(name: "Checkpoints", dependencies: ["CLibraries", "Tensors"], swiftSettings: swift),
     .target(
-      name: "PaliGemma", dependencies: ["CKernels", "Checkpoints", "Tensors"], swiftSettings: swift),
+      name: "PaliGemma",
+      dependencies: [
+        "CKernels", "Checkpoints", "Tensors",
+        .product(name: "DequeModule", package: "swift-collections"),
+      ], swiftSettings: swift),
     .target(
       name: "CImageCodecs", cSettings: fastC,
       linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("webp")]),

@@ -45,11 +45,14 @@ int32_t image_decode(const uint8_t *bytes, size_t byte_count, const struct image
 
 void image_free(uint8_t *encoded) { free(encoded); }
 
-// Chosen at run time: the binary runs on machines without it, with the same bits.
-bool image_has_avx2(void) {
+// Chosen at run time: the binary runs on machines without them, with the same bits.
+enum image_vectors image_vectors(void) {
 #if defined(__x86_64__)
-  return __builtin_cpu_supports("avx2");
-#else
-  return false;
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni")) {
+    return IMAGE_AVX512;
+  }
+  if (__builtin_cpu_supports("avx2")) return IMAGE_AVX2;
 #endif
+  return IMAGE_PORTABLE;
 }

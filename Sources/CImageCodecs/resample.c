@@ -17,27 +17,12 @@
 // width and the target, not on the height. Integer sums have the same bits in any order.
 #include <math.h>
 #include <stdlib.h>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 #include "internal.h"
+#include "resample.h"
 
 // Pillow's wheels are built without fused multiply-add on x86-64; keep it out on every host.
 #pragma STDC FP_CONTRACT OFF
-
-// A byte times a weight (below 2 with its sign) must fit a signed 32-bit sum: 32 - 8 - 2.
-enum { FRACTION_BITS = 22, HALF = 1 << (FRACTION_BITS - 1) };
-// A weight is split for multiplying as two signed 16-bit numbers, high * 2^11 + low, because SSE2
-// and NEON multiply and add those eight at a time, but 32-bit numbers slowly or not at all.
-enum { LOW_BITS = 11, LOW_MASK = (1 << LOW_BITS) - 1 };
-// 16-bit numbers that are multiplied at once, where the CPU has AVX2.
-enum { VECTOR = 16 };
-
-// Which source positions make up one target position, and with which weights.
-struct window {
-  uint32_t first, count;
-};
 
 static double keys_kernel(double x) {
   const double a = -0.5;
@@ -78,30 +63,29 @@ static struct window make_window(uint32_t source_size, uint32_t target_size, uin
   return (struct window){first, end - first};
 }
 
-// The windows of all columns, with split weights; row `x` of each table has `stride` entries.
-struct columns {
-  uint32_t count, stride;
-  struct window *windows;
-  int16_t *high, *low;
-};
-
 static void free_columns(struct columns *columns) {
   free(columns->windows);
   free(columns->high);
   free(columns->low);
+  free(columns->digits);
 }
 
 static bool make_columns(struct columns *columns, uint32_t source_size, uint32_t target_size) {
   // Whole vectors, with weights of 0 behind a window's own.
-  const uint32_t stride = (weights_max(source_size, target_size) + VECTOR - 1) / VECTOR * VECTOR;
+  const uint32_t stride =
+      (weights_max(source_size, target_size) + RESAMPLE_VECTOR - 1) / RESAMPLE_VECTOR *
+      RESAMPLE_VECTOR;
   *columns = (struct columns){.count = target_size, .stride = stride};
   columns->windows = calloc(target_size, sizeof *columns->windows);
   columns->high = calloc((size_t)target_size * stride, sizeof *columns->high);
   columns->low = calloc((size_t)target_size * stride, sizeof *columns->low);
+  columns->digits = aligned_alloc(RESAMPLE_VECTOR, 3 * (size_t)target_size * stride);
   int32_t *weights = malloc(stride * sizeof *weights);
   double *scratch = malloc(stride * sizeof *scratch);
   const bool has_memory = columns->windows != NULL && columns->high != NULL &&
-                          columns->low != NULL && weights != NULL && scratch != NULL;
+                          columns->low != NULL && columns->digits != NULL && weights != NULL &&
+                          scratch != NULL;
+  if (has_memory) memset(columns->digits, 0, 3 * (size_t)target_size * stride);
   for (uint32_t x = 0; has_memory && x < target_size; x++) {
     const struct window window = make_window(source_size, target_size, x, weights, scratch);
     columns->windows[x] = window;
@@ -109,6 +93,13 @@ static bool make_columns(struct columns *columns, uint32_t source_size, uint32_t
       const int32_t low = weights[i] & LOW_MASK;
       columns->low[(size_t)x * stride + i] = (int16_t)low;
       columns->high[(size_t)x * stride + i] = (int16_t)((weights[i] - low) / (1 << LOW_BITS));
+      // Digits of -128...127, the last first.
+      int32_t rest = weights[i];
+      for (int digit = 2; digit >= 0; digit--) {
+        const int8_t value = (int8_t)(rest & 0xff);
+        columns->digits[(3 * (size_t)x + (size_t)digit) * stride + i] = value;
+        rest = (rest - value) / 256;
+      }
     }
   }
   free(weights);
@@ -116,123 +107,13 @@ static bool make_columns(struct columns *columns, uint32_t source_size, uint32_t
   return has_memory;
 }
 
-static inline uint8_t round_and_clip(int32_t sum) {
-  // An arithmetic shift, as every compiler we use makes of it: rounds towards minus infinity.
-  const int32_t value = sum >> FRACTION_BITS;
-  return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
-}
-
-// Sum of pixels times weights; unsigned, because `low` alone may wrap where the whole does not.
-static inline uint32_t weighted_sum(const int16_t *restrict pixels, const int16_t *restrict high,
-                                    const int16_t *restrict low, uint32_t count) {
-  uint32_t high_sum = 0, low_sum = 0;
-  for (uint32_t i = 0; i < count; i++) {
-    high_sum += (uint32_t)((int32_t)pixels[i] * high[i]);
-    low_sum += (uint32_t)((int32_t)pixels[i] * low[i]);
-  }
-  return (high_sum << LOW_BITS) + low_sum;
-}
-
-// One row, [width, 3] to [columns.count, 3]. `planes` has room for [3, pitch].
-static void resample_row_portable(const struct columns *columns, const uint8_t *row,
-                                  uint32_t width, size_t pitch, int16_t *planes, uint8_t *out) {
-  for (uint32_t x = 0; x < width; x++) {
-    planes[x] = row[3 * (size_t)x];
-    planes[pitch + x] = row[3 * (size_t)x + 1];
-    planes[2 * pitch + x] = row[3 * (size_t)x + 2];
-  }
-  for (uint32_t x = 0; x < columns->count; x++) {
-    const struct window window = columns->windows[x];
-    const size_t offset = (size_t)x * columns->stride;
-    for (uint32_t channel = 0; channel < 3; channel++) {
-      const uint32_t sum =
-          weighted_sum(planes + channel * pitch + window.first, columns->high + offset,
-                       columns->low + offset, window.count);
-      out[3 * (size_t)x + channel] = round_and_clip((int32_t)(HALF + sum));
-    }
-  }
-}
-
-#if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
-
-// 16 pixels of three bytes, as three times 16 numbers of 16 bits.
-static inline void split_pixels(const uint8_t *row, size_t pitch, int16_t *planes) {
-  // Where the bytes of each channel are in each third of the 48; -1 is none.
-  static const int8_t places[3][3][16] = {
-      {{0, 3, 6, 9, 12, 15, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1},
-       {-1, -1, -1, -1, -1, -1, 2, 5, 8, 11, 14, -1, -1, -1, -1, -1},
-       {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 1, 4, 7, 10, 13}},
-      {{1, 4, 7, 10, 13, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1},
-       {-1, -1, -1, -1, -1, 0, 3, 6, 9, 12, 15, -1, -1, -1, -1, -1},
-       {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 2, 5, 8, 11, 14}},
-      {{2, 5, 8, 11, 14, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1},
-       {-1, -1, -1, -1, -1, 1, 4, 7, 10, 13, -1, -1, -1, -1, -1, -1},
-       {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 3, 6, 9, 12, 15}}};
-  for (uint32_t channel = 0; channel < 3; channel++) {
-    __m128i bytes = _mm_setzero_si128();
-    for (uint32_t third = 0; third < 3; third++) {
-      const __m128i part = _mm_loadu_si128((const __m128i *)(row + 16 * third));
-      const __m128i place = _mm_loadu_si128((const __m128i *)places[channel][third]);
-      bytes = _mm_or_si128(bytes, _mm_shuffle_epi8(part, place));
-    }
-    _mm256_storeu_si256((__m256i *)(planes + channel * pitch), _mm256_cvtepu8_epi16(bytes));
-  }
-}
-
-// The same sum as weighted_sum: whole numbers have it in any order. Reads up to a vector too far.
-static inline uint32_t weighted_sum_avx2(const int16_t *pixels, const int16_t *high,
-                                         const int16_t *low, uint32_t count) {
-  __m256i high_sum = _mm256_setzero_si256(), low_sum = _mm256_setzero_si256();
-  for (uint32_t i = 0; i < count; i += VECTOR) {
-    const __m256i pixel = _mm256_loadu_si256((const __m256i *)(pixels + i));
-    const __m256i a = _mm256_loadu_si256((const __m256i *)(high + i));
-    const __m256i b = _mm256_loadu_si256((const __m256i *)(low + i));
-    high_sum = _mm256_add_epi32(high_sum, _mm256_madd_epi16(pixel, a));
-    low_sum = _mm256_add_epi32(low_sum, _mm256_madd_epi16(pixel, b));
-  }
-  const __m256i sum = _mm256_add_epi32(_mm256_slli_epi32(high_sum, LOW_BITS), low_sum);
-  __m128i half =
-      _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-  half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
-  half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1));
-  return (uint32_t)_mm_cvtsi128_si32(half);
-}
-
-// The same as resample_row_portable, bit for bit.
-static void resample_row_avx2(const struct columns *columns, const uint8_t *row, uint32_t width,
-                              size_t pitch, int16_t *planes, uint8_t *out) {
-  const uint32_t whole = width / VECTOR * VECTOR;
-  for (uint32_t x = 0; x < whole; x += VECTOR) {
-    split_pixels(row + 3 * (size_t)x, pitch, planes + x);
-  }
-  for (uint32_t x = whole; x < width; x++) {
-    for (uint32_t channel = 0; channel < 3; channel++) {
-      planes[channel * pitch + x] = row[3 * (size_t)x + channel];
-    }
-  }
-  for (uint32_t x = 0; x < columns->count; x++) {
-    const struct window window = columns->windows[x];
-    const size_t offset = (size_t)x * columns->stride;
-    for (uint32_t channel = 0; channel < 3; channel++) {
-      const uint32_t sum =
-          weighted_sum_avx2(planes + channel * pitch + window.first, columns->high + offset,
-                            columns->low + offset, window.count);
-      out[3 * (size_t)x + channel] = round_and_clip((int32_t)(HALF + sum));
-    }
-  }
-}
-
-#pragma clang attribute pop
-#endif
-
 // Everything one resampling needs. `middle` is the width between the passes.
 struct resampler {
   uint32_t width, height, target_width, target_height, middle;
   struct columns columns;  // unused where the widths are equal
   size_t pitch;            // of a plane: the width, and room for a vector that begins at its end
   int16_t *planes;         // [3, pitch]
-  bool has_avx2;
+  row_resampler *resample_row;
   uint8_t *row;            // [middle, 3]: a row after the first of two passes
   struct window *windows;  // [target_height]; unused, as what follows, where the heights are equal
   int32_t *weights;        // [target_height, stride]
@@ -281,7 +162,7 @@ static bool is_vertical_first(const struct resampler *r) {
 static bool make_resampler(struct resampler *r) {
   r->middle = is_vertical_first(r) ? r->width : r->target_width;
   if (r->width != r->target_width) {
-    r->pitch = (size_t)r->width + VECTOR;
+    r->pitch = (size_t)r->width + RESAMPLE_VECTOR;
     // Zeros behind each row, which meet weights of 0.
     r->planes = calloc(3 * r->pitch, sizeof *r->planes);
     r->row = malloc(3 * (size_t)r->middle);
@@ -309,13 +190,7 @@ static void add_row(int32_t *restrict sums, const uint8_t *restrict row, int32_t
 }
 
 static void resample_row(const struct resampler *r, const uint8_t *row, uint8_t *out) {
-#if defined(__x86_64__)
-  if (r->has_avx2) {
-    resample_row_avx2(&r->columns, row, r->width, r->pitch, r->planes, out);
-    return;
-  }
-#endif
-  resample_row_portable(&r->columns, row, r->width, r->pitch, r->planes, out);
+  r->resample_row(&r->columns, row, r->width, r->pitch, r->planes, out);
 }
 
 // Target row `t` has all its source rows: round it, and do the other pass if that is still due.
@@ -324,7 +199,7 @@ static void finish_row(const struct resampler *r, uint32_t t, int32_t *sums, uin
   uint8_t *target_row = target + 3 * (size_t)r->target_width * t;
   uint8_t *out = is_last_pass ? target_row : r->row;
   const size_t count = 3 * (size_t)r->middle;
-  for (size_t i = 0; i < count; i++) out[i] = round_and_clip(HALF + sums[i]);
+  for (size_t i = 0; i < count; i++) out[i] = resample_round(HALF + sums[i]);
   memset(sums, 0, count * sizeof *sums);  // for the next row in this slot
   if (!is_last_pass) resample_row(r, out, target_row);
 }
@@ -364,19 +239,20 @@ static void run(const struct resampler *r, const uint8_t *source, uint8_t *targe
 
 int32_t image_resample_bicubic(const uint8_t *source, uint32_t width, uint32_t height,
                                uint8_t *target, uint32_t target_width, uint32_t target_height) {
-  return image_resample_bicubic_on(image_has_avx2(), source, width, height, target, target_width,
+  return image_resample_bicubic_on(image_vectors(), source, width, height, target, target_width,
                                    target_height);
 }
 
-int32_t image_resample_bicubic_on(bool has_avx2, const uint8_t *source, uint32_t width,
-                                  uint32_t height, uint8_t *target, uint32_t target_width,
+int32_t image_resample_bicubic_on(enum image_vectors vectors, const uint8_t *source,
+                                  uint32_t width, uint32_t height, uint8_t *target, uint32_t target_width,
                                   uint32_t target_height) {
   if (width == target_width && height == target_height) {
     memcpy(target, source, 3 * (size_t)width * height);
     return IMAGE_OK;
   }
   struct resampler resampler = {.width = width, .height = height, .target_width = target_width,
-                                .target_height = target_height, .has_avx2 = has_avx2};
+                                .target_height = target_height,
+                                .resample_row = resample_row_on(vectors)};
   const bool has_memory = make_resampler(&resampler);
   if (has_memory) run(&resampler, source, target);
   free_resampler(&resampler);

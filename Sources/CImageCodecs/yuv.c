@@ -157,8 +157,10 @@ static inline void join_vector(const struct yuv_rows *rows, uint32_t x, uint8_t 
   }
 }
 
-static void convert_avx2(const struct yuv_frame *frame, const struct yuv_rows *rows,
-                         uint8_t *rgb) {
+// All rows; the compiler makes vectors of `convert_row`'s loops, as wide as the function around it may have them.
+static inline __attribute__((always_inline)) void convert_rows(const struct yuv_frame *frame,
+                                                               const struct yuv_rows *rows,
+                                                               uint8_t *rgb) {
   const uint32_t whole = frame->width / 16 * 16;
   for (uint32_t y = 0; y < frame->height; y++) {
     uint8_t *out = rgb + 3 * (size_t)frame->width * y;
@@ -168,17 +170,43 @@ static void convert_avx2(const struct yuv_frame *frame, const struct yuv_rows *r
   }
 }
 
+static void convert_avx2(const struct yuv_frame *frame, const struct yuv_rows *rows,
+                         uint8_t *rgb) {
+  convert_rows(frame, rows, rgb);
+}
+
+#pragma clang attribute pop
+#pragma clang attribute push(__attribute__((target("avx2,avx512f,avx512bw,avx512vl"))), apply_to = function)
+
+static void convert_avx512(const struct yuv_frame *frame, const struct yuv_rows *rows,
+                           uint8_t *rgb) {
+  convert_rows(frame, rows, rgb);
+}
+
 #pragma clang attribute pop
 #endif
 
+typedef void yuv_converter(const struct yuv_frame *frame, const struct yuv_rows *rows,
+                           uint8_t *rgb);
+
+static yuv_converter *converter_on(enum image_vectors vectors) {
+#if defined(__x86_64__)
+  if (vectors == IMAGE_AVX512) return convert_avx512;
+  if (vectors == IMAGE_AVX2) return convert_avx2;
+#else
+  (void)vectors;
+#endif
+  return convert_portable;
+}
+
 int32_t image_from_yuv(const uint8_t *planes, uint32_t width, uint32_t height, bool is_halved,
                        double red_weight, double blue_weight, bool is_full_range, uint8_t *rgb) {
-  return image_from_yuv_on(image_has_avx2(), planes, width, height, is_halved, red_weight,
+  return image_from_yuv_on(image_vectors(), planes, width, height, is_halved, red_weight,
                            blue_weight, is_full_range, rgb);
 }
 
-int32_t image_from_yuv_on(bool has_avx2, const uint8_t *planes, uint32_t width, uint32_t height,
-                          bool is_halved, double red_weight, double blue_weight,
+int32_t image_from_yuv_on(enum image_vectors vectors, const uint8_t *planes, uint32_t width,
+                          uint32_t height, bool is_halved, double red_weight, double blue_weight,
                           bool is_full_range, uint8_t *rgb) {
   const size_t area = (size_t)width * height;
   const size_t chroma_area =
@@ -195,16 +223,7 @@ int32_t image_from_yuv_on(bool has_avx2, const uint8_t *planes, uint32_t width, 
     const struct yuv_rows rows = {.between = numbers, .cb = numbers + room,
                                   .cr = numbers + 2 * room, .red = bytes, .green = bytes + room,
                                   .blue = bytes + 2 * room};
-#if defined(__x86_64__)
-    if (has_avx2) {
-      convert_avx2(&frame, &rows, rgb);
-    } else {
-      convert_portable(&frame, &rows, rgb);
-    }
-#else
-    (void)has_avx2;
-    convert_portable(&frame, &rows, rgb);
-#endif
+    converter_on(vectors)(&frame, &rows, rgb);
   }
   free(numbers);
   free(bytes);

@@ -54,8 +54,11 @@ public enum JobLimits {
   static let maskCount = 256
   /// Pixels of one answer's masks together: four of the largest pictures, seconds of work.
   static let maskPixelCount = 400_000_000
-  /// Frames of one video under way at once: enough for a pipeline of four stages, 22 MB of 720p.
-  public static let videoWindow = 8
+  /// Frames of one video under way at once: enough for a pipeline of eight stages, and for one stage to have its next micro-batches
+  /// waiting while answers come in bursts. They are small pictures, 5 MB at 224 pixels.
+  public static let videoWindow = 32
+  /// Frames that are being shrunk to the model's size: whole pictures, 11 MB of 720p.
+  static let videoPreparations = 4
   /// The same for a live source, where what waits grows old.
   static let videoLiveWindow = 4
   /// Frames of a live source that wait for their question.

@@ -1,3 +1,4 @@
+import DequeModule
 import Foundation
 import Tensors
 
@@ -26,6 +27,9 @@ public final class VisionCache {
   public private(set) var misses: UInt64 = 0
   private var entries: [Int: [Entry]] = [:]
   private var clock: UInt64 = 0
+  /// Every use, the oldest first; only an entry's last one counts.
+  private var uses: Deque<(hash: Int, use: UInt64)> = []
+  private var entryCount = 0
 
   /// An empty cache.
   public init(byteCountMaximum: Int) { self.byteCountMaximum = max(0, byteCountMaximum) }
@@ -75,31 +79,43 @@ public final class VisionCache {
   private func find(_ picture: Tensor, hash: Int) -> Tensor? {
     guard let place = entries[hash]?.firstIndex(where: { $0.input.hasSameBytes(as: picture) })
     else { return nil }
-    clock += 1
-    entries[hash]?[place].lastUse = clock
+    let use = noteUse(hash)
+    entries[hash]?[place].lastUse = use
     return entries[hash]?[place].output
+  }
+
+  private func noteUse(_ hash: Int) -> UInt64 {
+    clock += 1
+    uses.append((hash, clock))
+    // Uses that don't count any more are swept out once they are the most.
+    if uses.count > 2 * entryCount + 64 {
+      uses.removeAll { hash, use in
+        use != clock && !(entries[hash] ?? []).contains { $0.lastUse == use }
+      }
+    }
+    return clock
   }
 
   private func insert(input: Tensor, output: Tensor, hash: Int) {
     let size = input.byteCount + output.byteCount
     guard size <= byteCountMaximum else { return }
     while byteCount + size > byteCountMaximum { removeOldest() }
-    clock += 1
-    entries[hash, default: []].append(
-      Entry(input: input, output: output.copied(), lastUse: clock))
+    let use = noteUse(hash)
+    entries[hash, default: []].append(Entry(input: input, output: output.copied(), lastUse: use))
+    entryCount += 1
     byteCount += size
   }
 
-  /// A few hundred entries at the most (a picture takes megabytes), so looking at all is nothing
-  /// beside encoding one.
   private func removeOldest() {
-    let oldest = entries.flatMap { hash, list in list.indices.map { (hash, $0, list[$0].lastUse) } }
-      .min { $0.2 < $1.2 }
-    guard let (hash, place, _) = oldest, let entry = entries[hash]?.remove(at: place) else {
+    while let (hash, use) = uses.popFirst() {
+      guard let place = entries[hash]?.firstIndex(where: { $0.lastUse == use }),
+        let entry = entries[hash]?.remove(at: place)
+      else { continue }
+      if entries[hash]?.isEmpty ?? false { entries[hash] = nil }
+      entryCount -= 1
+      byteCount -= entry.byteCount
       return
     }
-    if entries[hash]?.isEmpty ?? false { entries[hash] = nil }
-    byteCount -= entry.byteCount
   }
 }
 

@@ -29,6 +29,8 @@ struct FrameAssembly {
   private var expected: [FrameProgress.Arriving] = []
   private var current: Current?
   private var size: (width: Int, height: Int)?
+  /// The planes of the frame before, whose memory the next one takes: they became a picture, which is a copy.
+  private var spare: [UInt8] = []
 
   init(core: FeedCore) { self.core = core }
 
@@ -96,7 +98,7 @@ struct FrameAssembly {
     return count < 0 ? .open : .broken(Self.broken("bytes of a frame that was not announced"))
   }
 
-  private func begin(
+  private mutating func begin(
     _ frame: FrameProgress.Arriving, _ progress: inout FrameProgress
   ) throws(VideoError) -> Current {
     let (width, height) = (frame.announcement.width, frame.announcement.height)
@@ -121,7 +123,9 @@ struct FrameAssembly {
       now.fate = .drop(.newest)
     } else {
       now.fate = .keep
-      now.bytes = [UInt8](repeating: 0, count: now.byteCount)
+      now.bytes =
+        spare.count == now.byteCount ? spare : [UInt8](repeating: 0, count: now.byteCount)
+      spare = []
     }
     return now
   }
@@ -139,6 +143,7 @@ struct FrameAssembly {
     case .keep:
       do {
         let picture = try picture(announcement, now.bytes)
+        if announcement.form != nil { spare = now.bytes }
         if progress.sampler.needsPicture, !progress.sampler.isChosen(Thumbnail(picture)) { return }
         noteSize(of: picture, frame.number)
         core.queue.post(

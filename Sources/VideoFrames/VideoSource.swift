@@ -7,7 +7,14 @@ public struct VideoSource: Sendable, Hashable, CustomStringConvertible {
   /// What to open: a path, a pattern, or a URL with its secrets. Never shown; `name` is.
   let address: String
   /// Its name for people, logs, errors and results: without password, user and values of the query.
-  public let name: String
+  public private(set) var name: String
+
+  /// The same source under another name, such as that of a file that was uploaded: where it lies here is nobody's business.
+  public func named(_ name: String) -> VideoSource {
+    var source = self
+    source.name = name
+    return source
+  }
 
   /// The same as `name`.
   public var description: String { name }

@@ -2,7 +2,7 @@ import CImageCodecs
 import Imaging
 import Testing
 
-/// Planes of video to RGB, and the same bits with and without AVX2.
+/// Planes of video to RGB, and the same bits with all vector instructions.
 @Suite struct PlanesTests {
   private static let weights = [(0.299, 0.114), (0.2126, 0.0722), (0.2627, 0.0593)]
 
@@ -81,30 +81,32 @@ import Testing
   }
 
   @Test(arguments: [(1, 1), (16, 16), (15, 17), (33, 31), (640, 7), (130, 3)])
-  func theSameBitsWithoutAVX2(_ width: Int, _ height: Int) {
+  func theSameBitsWithAllVectors(_ width: Int, _ height: Int) {
     var generator = SplitMix64(state: UInt64(width * 1000 + height))
     let bytes = (0..<3 * width * height + 6).map { _ in UInt8(generator.next() >> 56) }
-    func bits(_ hasAVX2: Bool, _ isHalved: Bool, _ isFullRange: Bool) -> [UInt8] {
+    func bits(_ vectors: image_vectors, _ isHalved: Bool, _ isFullRange: Bool) -> [UInt8] {
       var rgb = [UInt8](repeating: 0, count: 3 * width * height)
       let status = image_from_yuv_on(
-        hasAVX2, bytes, UInt32(width), UInt32(height), isHalved, 0.299, 0.114, isFullRange, &rgb)
+        vectors, bytes, UInt32(width), UInt32(height), isHalved, 0.299, 0.114, isFullRange, &rgb)
       #expect(status == Int32(IMAGE_OK.rawValue))
       return rgb
     }
-    func resized(_ hasAVX2: Bool, _ newWidth: Int, _ newHeight: Int) -> [UInt8] {
+    func resized(_ vectors: image_vectors, _ newWidth: Int, _ newHeight: Int) -> [UInt8] {
       var rgb = [UInt8](repeating: 0, count: 3 * newWidth * newHeight)
       let status = image_resample_bicubic_on(
-        hasAVX2, bytes, UInt32(width), UInt32(height), &rgb, UInt32(newWidth), UInt32(newHeight))
+        vectors, bytes, UInt32(width), UInt32(height), &rgb, UInt32(newWidth), UInt32(newHeight))
       #expect(status == Int32(IMAGE_OK.rawValue))
       return rgb
     }
-    // Where there is no AVX2, both are the portable ones.
-    let here = image_has_avx2()
+    // Those that this CPU has.
+    let all = [IMAGE_AVX2, IMAGE_AVX512].filter { $0.rawValue <= image_vectors().rawValue }
     for (isHalved, isFullRange) in [(true, false), (true, true), (false, false), (false, true)] {
-      #expect(bits(false, isHalved, isFullRange) == bits(here, isHalved, isFullRange))
+      let expected = bits(IMAGE_PORTABLE, isHalved, isFullRange)
+      for vectors in all { #expect(bits(vectors, isHalved, isFullRange) == expected) }
     }
     for (newWidth, newHeight) in [(1, 1), (28, 28), (17, 300), (3 * width, 2 * height)] {
-      #expect(resized(false, newWidth, newHeight) == resized(here, newWidth, newHeight))
+      let expected = resized(IMAGE_PORTABLE, newWidth, newHeight)
+      for vectors in all { #expect(resized(vectors, newWidth, newHeight) == expected) }
     }
   }
 }

@@ -22,16 +22,18 @@ import Testing
     #expect(hash(resized.rgb) == golden.hash)
   }
 
-  /// What this CPU runs and what any CPU can run have the same bits, and those are Pillow's.
-  @Test(arguments: ResizingCase.all) func thePortableTwinEqualsIt(_ golden: ResizingCase) throws {
+  /// All vector instructions of this CPU, and none, have the same bits, and those are Pillow's.
+  @Test(arguments: ResizingCase.all) func allVectorsEqualIt(_ golden: ResizingCase) throws {
     let picture = try source(golden)
-    var target = [UInt8](repeating: 0, count: 3 * golden.to[0] * golden.to[1])
-    let status = image_resample_bicubic_on(
-      false,
-      picture.rgb, UInt32(picture.width), UInt32(picture.height), &target, UInt32(golden.to[0]),
-      UInt32(golden.to[1]))
-    #expect(status == 0)
-    #expect(hash(target) == golden.hash)
+    let all = [IMAGE_PORTABLE, IMAGE_AVX2, IMAGE_AVX512]
+    for vectors in all where vectors.rawValue <= image_vectors().rawValue {
+      var target = [UInt8](repeating: 0, count: 3 * golden.to[0] * golden.to[1])
+      let status = image_resample_bicubic_on(
+        vectors, picture.rgb, UInt32(picture.width), UInt32(picture.height), &target,
+        UInt32(golden.to[0]), UInt32(golden.to[1]))
+      #expect(status == 0)
+      #expect(hash(target) == golden.hash, "\(vectors)")
+    }
   }
 
   @Test func sameSizeIsTheSamePicture() throws {

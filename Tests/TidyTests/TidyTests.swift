@@ -11,7 +11,7 @@ import Testing
     "Checkpoints": ["CSodium", "CZip", "Tensors"],
     "Imaging": ["CImageCodecs", "Tensors"],
     "Tokenization": ["CSentencePiece"],
-    "PaliGemma": ["CKernels", "Checkpoints", "Tensors"],
+    "PaliGemma": ["CKernels", "Checkpoints", "Tensors", "DequeModule"],
     "Messaging": ["CWire", "CZeroMQ", "Tensors"],
     "Pipelining": ["Checkpoints", "Messaging", "PaliGemma", "Tensors", "HeapModule"],
     "VideoFrames": ["CProcess", "Imaging"],
@@ -33,7 +33,8 @@ import Testing
   /// Packages of others, and the modules of `CLibraries`; only targets that name them above may import them.
   static let foreign: Set = [
     "CProcess", "CSodium", "CZeroMQ", "CZip",
-    "ArgumentParser", "AsyncHTTPClient", "GRDB", "HTTPTypes", "HeapModule", "Hummingbird",
+    "ArgumentParser", "AsyncHTTPClient", "DequeModule", "GRDB", "HTTPTypes", "HeapModule",
+    "Hummingbird",
     "HummingbirdCore", "HummingbirdTLS", "Logging", "NIOCore", "NIOHTTP1", "NIOHTTPTypes",
     "NIOPosix", "NIOSSL", "ServiceLifecycle", "Yams",
   ]

@@ -56,11 +56,17 @@ void image_orient(const uint8_t *source, uint32_t width, uint32_t height, int32_
 int32_t image_resample_bicubic(const uint8_t *source, uint32_t width, uint32_t height,
                                uint8_t *target, uint32_t target_width, uint32_t target_height);
 
-// Whether this CPU has AVX2, which the two conversions below and above use.
-bool image_has_avx2(void);
-// The same with or without AVX2, for tests: the bits are the same.
-int32_t image_resample_bicubic_on(bool has_avx2, const uint8_t *source, uint32_t width,
-                                  uint32_t height, uint8_t *target, uint32_t target_width,
+// Vector instructions that the conversions below and above use, each with the same bits.
+enum image_vectors {
+  IMAGE_PORTABLE,
+  IMAGE_AVX2,
+  IMAGE_AVX512,  // F, BW, VL and VNNI
+};
+// The widest that this CPU has; those before it in the list it has too.
+enum image_vectors image_vectors(void);
+// The same with given ones, for tests.
+int32_t image_resample_bicubic_on(enum image_vectors vectors, const uint8_t *source,
+                                  uint32_t width, uint32_t height, uint8_t *target, uint32_t target_width,
                                   uint32_t target_height);
 
 // Turns a video's frame into `rgb` [height, width, 3]: planes of Y' [height, width], Cb and Cr, these of the same size, or
@@ -68,9 +74,9 @@ int32_t image_resample_bicubic_on(bool has_avx2, const uint8_t *source, uint32_t
 // Returns IMAGE_OK or IMAGE_OUT_OF_MEMORY.
 int32_t image_from_yuv(const uint8_t *planes, uint32_t width, uint32_t height, bool is_halved,
                        double red_weight, double blue_weight, bool is_full_range, uint8_t *rgb);
-// The same with or without AVX2, for tests.
-int32_t image_from_yuv_on(bool has_avx2, const uint8_t *planes, uint32_t width, uint32_t height,
-                          bool is_halved, double red_weight, double blue_weight,
+// The same with given vector instructions, for tests.
+int32_t image_from_yuv_on(enum image_vectors vectors, const uint8_t *planes, uint32_t width,
+                          uint32_t height, bool is_halved, double red_weight, double blue_weight,
                           bool is_full_range, uint8_t *rgb);
 
 // Encode to a buffer of *encoded_byte_count bytes that the caller gives to image_free.

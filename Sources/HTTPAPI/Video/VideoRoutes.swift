@@ -54,8 +54,10 @@ extension ServiceCore {
       guard let files else {
         throw APIError.invalid("this server keeps no files", parameter: "file")
       }
-      let path = files.path(try await files.file(id).id)
-      do { source = try VideoSource(path, allowed: [.file]) } catch {
+      let file = try await files.file(id)
+      do {
+        source = try VideoSource(files.path(file.id), allowed: [.file]).named(file.fileName)
+      } catch {
         throw APIError.invalid("\(error.cause); \(error.remedy)", parameter: "file")
       }
     } else {

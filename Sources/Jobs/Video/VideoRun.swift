@@ -8,6 +8,8 @@ struct VideoRun {
   enum Step: Sendable {
     /// The feed's next event, and the frame made ready for clips: it stands in several.
     case event(FeedEvent?, EncodedImage?)
+    /// The picture of the question with this ticket is as small as the model wants it.
+    case prepared(Question)
     /// What became of the question with this ticket, and when.
     case outcome(Int, VideoAsker.Outcome, ContinuousClock.Instant)
   }
@@ -17,7 +19,19 @@ struct VideoRun {
   struct Question: Sendable {
     let ticket: Int
     let arrival: ContinuousClock.Instant
-    let images: @Sendable () -> [EncodedImage]
+    let images: [EncodedImage]
+  }
+  /// A frame to make a question of; its own task does it, so that several are shrunk at once.
+  struct Preparation: Sendable {
+    fileprivate let ticket: Int
+    fileprivate let frame: VideoFrame
+    fileprivate let side: Int?
+
+    /// Shrinks the picture.
+    var question: Question {
+      let image = EncodedImage(name: "frame \(frame.number)", picture: frame.picture, side: side)
+      return Question(ticket: ticket, arrival: frame.arrival, images: [image])
+    }
   }
   private struct Entry {
     var record: VideoRecord
@@ -47,6 +61,9 @@ struct VideoRun {
   /// The ticket of the first entry.
   private var firstTicket = 0
   private var questions: [Question] = []
+  private var preparations: [Preparation] = []
+  /// Preparations under way.
+  private var preparing = 0
   private var news: [News] = []
   /// Drops that were told before an older frame.
   private var held: [FrameDrop] = []
@@ -64,9 +81,11 @@ struct VideoRun {
     (self.source, self.options) = (source, options)
   }
 
-  /// Whether there is room for one frame more.
+  /// Whether there is room for one frame more: few whole pictures are in memory, and more small ones, which keep the pipeline fed.
   var wantsEvent: Bool {
-    !isPulling && end == nil && running + questions.count < options.window
+    let unprepared = preparing + preparations.count
+    return !isPulling && end == nil && unprepared < JobLimits.videoPreparations
+      && unprepared + running + questions.count < options.window
       && entries.count < options.window + JobLimits.videoUnfinishedCount
   }
 
@@ -81,11 +100,20 @@ struct VideoRun {
     return questions.removeFirst()
   }
 
+  mutating func takePreparation() -> Preparation? {
+    guard !preparations.isEmpty else { return nil }
+    preparing += 1
+    return preparations.removeFirst()
+  }
+
   mutating func receive(_ step: Step) {
     switch step {
     case .event(let event, let image):
       isPulling = false
       receive(event, image)
+    case .prepared(let question):
+      preparing -= 1
+      questions.append(question)
     case .outcome(let ticket, let outcome, let instant):
       running -= 1
       finish(ticket - firstTicket, outcome, instant)
@@ -152,10 +180,8 @@ struct VideoRun {
         }
       }
       entries.append(entry)
-      let (picture, side) = (frame.picture, options.pictureSide)
-      let name = "frame \(frame.number)"
-      // Where it is asked about, so that several are shrunk at once.
-      ask(frame.arrival) { [EncodedImage(name: name, picture: picture, side: side)] }
+      preparations.append(
+        Preparation(ticket: lastTicket, frame: frame, side: options.pictureSide))
     case .clip(let count, let stride):
       decideLast()
       clip.append(
@@ -169,13 +195,7 @@ struct VideoRun {
     }
   }
 
-  /// Asks about the last entry.
-  private mutating func ask(
-    _ arrival: ContinuousClock.Instant, images: @escaping @Sendable () -> [EncodedImage]
-  ) {
-    questions.append(
-      Question(ticket: firstTicket + entries.count - 1, arrival: arrival, images: images))
-  }
+  private var lastTicket: Int { firstTicket + entries.count - 1 }
 
   /// Asks about the clip that the last entry ends.
   private mutating func askAboutClip() {
@@ -188,8 +208,7 @@ struct VideoRun {
     var images = clip.map(\.image)
     // Boxes are for the frame that bears the answer, which may have another size than the first.
     images[0].originalSize = images[images.count - 1].originalSize
-    let asked = images
-    ask(arrival) { asked }
+    questions.append(Question(ticket: lastTicket, arrival: arrival, images: images))
   }
 
   /// The frames at the end that no clip has asked about yet.

@@ -87,9 +87,12 @@ public final class VideoSession: Sendable {
           guard let step = try await group.next() else { break }
           run.receive(step)
           note(run.takeNews(), onState)
+          while let preparation = run.takePreparation() {
+            group.addTask { .prepared(preparation.question) }
+          }
           while let question = run.takeQuestion() {
             group.addTask {
-              let outcome = await asker.ask(question.images(), arrival: question.arrival)
+              let outcome = await asker.ask(question.images, arrival: question.arrival)
               return .outcome(question.ticket, outcome, .now)
             }
           }

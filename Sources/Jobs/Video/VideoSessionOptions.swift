@@ -33,7 +33,8 @@ public struct VideoSessionOptions: Sendable {
   public var budget: Duration?
   /// How long a cluster that is away is waited for; with `.zero` every failure is a record at once.
   public var patience: Duration
-  /// The side of the model's pictures where that is known: frames are shrunk to it before they are sent anywhere.
+  /// The side of the model's pictures where that is known: frames are shrunk to it before they are sent anywhere; else
+  /// whole pictures are under way, as many as `window`.
   public var pictureSide: Int?
   /// Whether records come with their pictures.
   public var keepsPictures = false
