@@ -40,7 +40,7 @@ extension ClusterState {
     let cause =
       isOrdered(choice.plan)
       ? "the plan for \(setup.template.workerCount) workers, as ordered, takes over"
-      : "a plan that is \(gain(of: choice.plan, over: plan)) % faster takes over"
+      : "a plan that is \(gain(of: choice.plan, over: plan).text) takes over"
     return suspend(cause, isDeath: false, now: now)
       + assign(choice, now: now)
   }
@@ -91,7 +91,7 @@ extension ClusterState {
     var needs: [String: Int] = [:]
     for stage in plan.stages {
       let need = MemoryNeed(config: config, precision: setup.precision, limits: limits)
-        .byteCount(of: stage.blocks)
+        .byteCount(of: stage.blocks, decodeStages: plan.decodeStageCount)
       for index in stage.workers { needs[workers[index]?.register.host ?? "", default: 0] += need }
     }
     for (host, need) in needs.sorted(by: { $0.key < $1.key }) {
@@ -219,6 +219,10 @@ extension ClusterState {
     var status = Status(state: phase.rawValue, message: message + fetching, stages: rows)
     status.nodes = nodes
     status.wantedWorkerCount = setup.wantedWorkerCount
+    if let plan {
+      status.batchWindow = limits.batchWindow(
+        decodeStages: plan.decodeStageCount, workerCount: plan.workerCount)
+    }
     fillInPlanning(&status)
     return status
   }

@@ -20,6 +20,8 @@ struct ModelSource: Sendable {
     self.config = config
   }
 
+  /// The code of a refusal: the files aren't what they were when they were hashed.
+  static let modelChanged = "model_changed"
   /// The code of a refusal: nobody has asked for a manifest with this tensor here.
   static let unknownTensor = "unknown_tensor"
 
@@ -55,21 +57,19 @@ struct ModelSource: Sendable {
   func answer(to request: ChunkRequest) -> ModelMessage {
     guard let name = nameOfHash[request.tensor], let tensor = known[name],
       tensor.chunks.indices.contains(request.chunk),
-      let data = try? checkpoint?.tensor(name), data.byteCount == tensor.byteCount
+      let checkpoint
     else {
       return .refusal(
         Failure(code: Self.unknownTensor, message: "no such chunk; ask for the manifest again"))
     }
-    let range = tensor.range(ofChunk: request.chunk)
-    // The mapped file's own pages: nothing is copied, and nothing stays in memory for it.
-    guard
-      let bytes = Tensor(
-        viewing: data.storage, byteOffset: data.byteOffset + range.lowerBound, elementType: .u8,
-        shape: [range.count])
-    else {
-      return .refusal(Failure(code: Self.unknownTensor, message: "the chunk reaches past its file"))
+    do throws(CheckpointError) {
+      // Read, not mapped: a file that somebody cuts off must not end the coordinator.
+      let bytes = try checkpoint.bytes(of: name, tensor.range(ofChunk: request.chunk))
+      return .chunk(request, Frame(storage: bytes))
+    } catch {
+      return .refusal(
+        Failure(code: Self.modelChanged, message: "the coordinator can't give the model: \(error)"))
     }
-    return .chunk(request, Frame(tensor: bytes))
   }
 
   private mutating func opened() throws -> Checkpoint {
@@ -82,7 +82,7 @@ struct ModelSource: Sendable {
 
   private mutating func hash(_ name: String, in checkpoint: Checkpoint) throws {
     guard
-      let shared = SharedTensor(name: name, tensor: try checkpoint.tensor(name), notes: notes)
+      let shared = try SharedTensor(name: name, of: checkpoint, notes: notes)
     else {
       throw CheckpointError.malformed(path: directory, reason: "'\(name)' has no bytes")
     }

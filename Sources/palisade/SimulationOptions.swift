@@ -12,7 +12,8 @@ struct SimulationOptions: ParsableArguments {
   @Option(help: "Answer tokens (default: what the cluster gave so far, else 20).")
   var answerTokens: Double?
   @Option(help: "How far answers are from their mean, as a share: 0 to 1.") var spread: Double = 0.5
-  @Option(help: "Requests in flight.") var window: Int = Limits().batchRequestsInFlight
+  @Option(help: "Requests in flight (default: as the scheduler has it, 28 for each that decodes).")
+  var window: Int?
   @Option(help: "Mbit/s between machines, in place of what was measured.") var linkRate: Double?
   @Option(help: "Milliseconds on the way between machines, in place of what was measured.")
   var latency: Double?
@@ -32,7 +33,7 @@ struct SimulationOptions: ParsableArguments {
   @Option(help: "Simulated seconds of each row of --scale's table.") var scaleSeconds: Double = 1800
 
   func check() throws {
-    guard (1...10_000_000).contains(requests), (1...100_000).contains(window),
+    guard (1...10_000_000).contains(requests), (1...100_000).contains(window ?? 1),
       (1...100_000).contains(claimSize), (0...1).contains(spread)
     else { throw ValidationError("--requests, --window, --claim-size or --spread is out of range") }
     let positive = [promptTokens, answerTokens ?? 1, linkRate ?? 1]

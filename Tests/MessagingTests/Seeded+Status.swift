@@ -100,6 +100,7 @@ extension Seeded {
         speed: seeded.flag() ? seeded.workerSpeed() : nil, note: seeded.text())
     }
     status.wantedWorkerCount = int(0...256)
+    status.batchWindow = int(0...9999)
     status.modelNumbers = text()
     status.predictedImagesPerSecond = measured()
     status.predictedBottleneck = name()

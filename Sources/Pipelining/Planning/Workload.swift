@@ -6,20 +6,26 @@ public struct Workload: Sendable, Equatable {
   public var promptTokens: Double
   /// Tokens of an answer.
   public var answerTokens: Double
-  /// Requests in the pipeline at once.
-  public var requestsInFlight: Int
+  /// Requests in the pipeline at once; nil for as many as a batch may have there, which grow with the
+  /// stages that decode.
+  public var fixedInFlight: Int?
   /// The cluster's own, for rows of a prefill.
   var limits: Limits
 
   /// A workload; without figures that of a batch whose answers are short.
   public init(
     promptTokens: Double = 16, answerTokens: Double = 20,
-    requestsInFlight: Int = Limits().batchRequestsInFlight, limits: Limits = Limits()
+    requestsInFlight: Int? = nil, limits: Limits = Limits()
   ) {
     self.promptTokens = max(1, promptTokens)
     self.answerTokens = max(1, answerTokens)
-    self.requestsInFlight = max(1, requestsInFlight)
+    fixedInFlight = requestsInFlight.map { max(1, $0) }
     self.limits = limits
+  }
+
+  /// Requests in a pipeline in which so many stages decode.
+  public func requestsInFlight(decodeStages: Int) -> Int {
+    fixedInFlight ?? limits.batchRequestsInFlight(decodeStages: decodeStages)
   }
 
   /// Decode steps of a request: its first token comes out of the prefill.
@@ -29,12 +35,12 @@ public struct Workload: Sendable, Equatable {
   public func prefillRequests(_ config: ModelConfig, workerCount: Int) -> Int {
     let rows = Double(config.imageTokenCount) + promptTokens
     let maximum = limits.prefillRows(workerCount: workerCount)
-    return max(1, min(requestsInFlight, Int(Double(maximum) / rows)))
+    return max(1, min(requestsInFlight(decodeStages: 1), Int(Double(maximum) / rows)))
   }
 
   /// Requests in one decode step of a pipeline in which so many stages decode.
   func stepRequests(decodeStages: Int) -> Int {
-    max(1, (requestsInFlight + decodeStages - 1) / max(1, decodeStages))
+    max(1, (requestsInFlight(decodeStages: decodeStages) + decodeStages - 1) / max(1, decodeStages))
   }
 
   /// Bytes of one request that pass the boundary in front of block `index`.

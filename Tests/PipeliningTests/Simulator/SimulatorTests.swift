@@ -9,6 +9,7 @@ import Testing
 /// run, whatever is lost, doubled, late, dead or silent.
 @Suite struct SimulatorTests {
   private static let seeds = 10_000
+  private static let crashSeeds = 2000
   private static let shares = 10
 
   @Test(arguments: 0..<shares) func noSeedLosesOrDoublesARequest(_ share: Int) throws {
@@ -22,6 +23,29 @@ import Testing
         return
       }
     }
+  }
+
+  /// The coordinator dies as well, once or twice: whoever asks again gets the same, and what workers of
+  /// its earlier life still say changes nothing.
+  @Test(arguments: 0..<shares) func noCrashOfTheCoordinatorLosesOrDoublesARequest(
+    _ share: Int
+  ) throws {
+    let config = try Golden("tiny-a").config
+    let side = config.vision.imageSide
+    let pixels = Tensor(.u8, shape: [1, side, side, 3])
+    let count = Self.crashSeeds / Self.shares
+    var lives: UInt64 = 0
+    for seed in share * count..<(share + 1) * count {
+      var simulation = try Simulation(
+        seed: UInt64(seed), config: config, pixels: pixels, crashes: true)
+      if let error = simulation.run() {
+        Issue.record("seed \(seed): \(error)")
+        return
+      }
+      lives += simulation.coordinatorLife
+    }
+    // Most batches are still under way when it dies.
+    #expect(lives > UInt64(count / 2), "\(lives) restarts in \(count) seeds")
   }
 
   /// A request that kills workers is answered with an error of its own, and no other is blamed.
