@@ -177,6 +177,7 @@ extension Status {
     wire.predicted_images_per_second = predictedImagesPerSecond
     wire.predicted_bottleneck = arena.string(predictedBottleneck)
     wire.wanted_workers = try Bounds.wire32(wantedWorkerCount, "Status.wantedWorkers")
+    wire.encoding = encoding.wire
     wire.batch_window = try Bounds.wire32(batchWindow, "Status.batchWindow")
     wire.picture_side = try Bounds.wire32(pictureSide ?? 0, "Status.pictureSide")
     return wire
@@ -201,6 +202,7 @@ extension Status {
       wire.nodes, wire.n_nodes, atMost: MessageLimits.nodeCount, "Status.nodes", NodeStatus.init)
     wantedWorkerCount = Int(wire.wanted_workers)
     batchWindow = Int(wire.batch_window)
+    encoding = try TensorEncoding(wire.encoding, "Status.encoding")
     if wire.picture_side > 0 { pictureSide = Int(wire.picture_side) }
     modelNumbers = try WireReading.text(wire.model_numbers, "Status.modelNumbers")
     predictedImagesPerSecond = wire.predicted_images_per_second

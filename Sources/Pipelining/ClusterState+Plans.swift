@@ -219,6 +219,7 @@ extension ClusterState {
     var status = Status(state: phase.rawValue, message: message + fetching, stages: rows)
     status.nodes = nodes
     status.wantedWorkerCount = setup.wantedWorkerCount
+    status.encoding = setup.encoding
     if let plan {
       status.batchWindow = limits.batchWindow(
         decodeStages: plan.decodeStageCount, workerCount: plan.workerCount)

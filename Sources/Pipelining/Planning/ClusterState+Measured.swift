@@ -10,7 +10,7 @@ extension ClusterState {
 
   /// What plans are made for.
   var workload: Workload {
-    Workload(limits: limits)
+    Workload(encoding: setup.encoding, limits: limits)
   }
 
   /// Takes note of how fast a worker is, and says what it would bring.
