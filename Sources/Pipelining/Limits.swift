@@ -53,6 +53,17 @@ public struct Limits: Sendable, Equatable {
   public var loadMilliseconds = 600_000
   /// Chunks of weights under way to one worker: 8 MiB, what a link of 1 Gbit/s carries in 67 ms.
   public var chunksInFlight = 8
+  /// Other workers that one fetches weights from: three links of 1 Gbit/s are more than a disk writes.
+  public var weightSources = 3
+  /// Workers that one gives weights to at a time; each has at most twice `chunksInFlight` chunks in its
+  /// queue, so 64 MiB for all. More are told to ask elsewhere: the coordinator gives to all.
+  public var uploads = 4
+  /// How long another worker may say nothing before the coordinator is asked in its place; and so long
+  /// after its last question somebody else may take its place.
+  public var sourceSilenceMilliseconds = 5000
+  /// How long others may take to say what they have before the coordinator is asked for all: a cache
+  /// says it at once, a folder has to be read first, and comes in when it has been.
+  public var sourceGreetingMilliseconds = 1000
   /// How long a worker waits for weights before it connects anew: one chunk at 1 Mbit/s takes 8 s.
   public var fetchStallMilliseconds = 30_000
   /// Such waits in a row, without a byte, before it gives up; and times one chunk may come damaged.

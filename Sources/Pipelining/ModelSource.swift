@@ -14,6 +14,20 @@ struct ModelSource: Sendable {
   private var notes: [String: String] = [:]
   private var known: [String: SharedTensor] = [:]
   private var nameOfHash: [[UInt8]: String] = [:]
+  /// The manifest that it came by, where it is no folder but what a worker has fetched.
+  private var fetched: Manifest?
+
+  /// What a worker has fetched by `manifest`: `tensors`, in its cache.
+  init(config: ModelConfig, cache: Checkpoint, tensors: [SharedTensor], by manifest: Manifest) {
+    self.init(directory: cache.directory, config: config)
+    checkpoint = cache
+    notes = manifest.notes
+    for tensor in tensors {
+      known[tensor.name] = tensor
+      nameOfHash[tensor.hash.bytes] = tensor.name
+    }
+    fetched = manifest
+  }
 
   init(directory: String, config: ModelConfig) {
     self.directory = directory
@@ -38,6 +52,13 @@ struct ModelSource: Sendable {
           message: "blocks \(request.blocks) of model \(request.fingerprint) are not to be had here"
         ))
     }
+    if let fetched {
+      // All there is: whoever asks takes what it needs.
+      return .manifest(
+        Manifest(
+          blocks: request.blocks, configuration: fetched.configuration,
+          generation: fetched.generation, notes: notes, tensors: fetched.tensors))
+    }
     do {
       let checkpoint = try opened()
       let names = try checkpoint.tensorNames(of: request.blocks, config: config)
@@ -48,7 +69,7 @@ struct ModelSource: Sendable {
       return .manifest(try manifest(request.blocks, names))
     } catch {
       return .refusal(
-        Failure(code: "model_unreadable", message: "the coordinator can't give the model: \(error)")
+        Failure(code: "model_unreadable", message: "the model can't be given: \(error)")
       )
     }
   }
@@ -68,7 +89,7 @@ struct ModelSource: Sendable {
       return .chunk(request, Frame(storage: bytes))
     } catch {
       return .refusal(
-        Failure(code: Self.modelChanged, message: "the coordinator can't give the model: \(error)"))
+        Failure(code: Self.modelChanged, message: "the model can't be given: \(error)"))
     }
   }
 
