@@ -2582,7 +2582,7 @@ const ProtobufCMessageDescriptor palisade__wire__node_status__descriptor =
   (ProtobufCMessageInit) palisade__wire__node_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[12] =
+static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[14] =
 {
   {
     "state",
@@ -2728,9 +2728,35 @@ static const ProtobufCFieldDescriptor palisade__wire__status__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "batch_window",
+    110,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Status, batch_window),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "encoding",
+    111,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Status, encoding),
+    &palisade__wire__encoding__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__status__field_indices_by_name[] = {
+  12,   /* field[12] = batch_window */
   4,   /* field[4] = bottleneck */
+  13,   /* field[13] = encoding */
   1,   /* field[1] = message */
   5,   /* field[5] = model */
   8,   /* field[8] = model_numbers */
@@ -2743,13 +2769,14 @@ static const unsigned palisade__wire__status__field_indices_by_name[] = {
   0,   /* field[0] = state */
   7,   /* field[7] = wanted_workers */
 };
-static const ProtobufCIntRange palisade__wire__status__number_ranges[4 + 1] =
+static const ProtobufCIntRange palisade__wire__status__number_ranges[5 + 1] =
 {
   { 1, 0 },
   { 70, 6 },
   { 81, 8 },
   { 100, 11 },
-  { 0, 12 }
+  { 110, 12 },
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor palisade__wire__status__descriptor =
 {
@@ -2759,10 +2786,10 @@ const ProtobufCMessageDescriptor palisade__wire__status__descriptor =
   "Palisade__Wire__Status",
   "palisade.wire",
   sizeof(Palisade__Wire__Status),
-  12,
+  14,
   palisade__wire__status__field_descriptors,
   palisade__wire__status__field_indices_by_name,
-  4,  palisade__wire__status__number_ranges,
+  5,  palisade__wire__status__number_ranges,
   (ProtobufCMessageInit) palisade__wire__status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -1598,7 +1598,7 @@ const ProtobufCMessageDescriptor palisade__wire__loaded_stage__descriptor =
   (ProtobufCMessageInit) palisade__wire__loaded_stage__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__register__field_descriptors[8] =
+static const ProtobufCFieldDescriptor palisade__wire__register__field_descriptors[9] =
 {
   {
     "name",
@@ -1696,6 +1696,18 @@ static const ProtobufCFieldDescriptor palisade__wire__register__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "weights_endpoint",
+    112,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Register, weights_endpoint),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__register__field_indices_by_name[] = {
   2,   /* field[2] = data_endpoint */
@@ -1706,12 +1718,14 @@ static const unsigned palisade__wire__register__field_indices_by_name[] = {
   0,   /* field[0] = name */
   6,   /* field[6] = software_version */
   4,   /* field[4] = threads */
+  8,   /* field[8] = weights_endpoint */
 };
-static const ProtobufCIntRange palisade__wire__register__number_ranges[2 + 1] =
+static const ProtobufCIntRange palisade__wire__register__number_ranges[3 + 1] =
 {
   { 1, 0 },
   { 40, 7 },
-  { 0, 8 }
+  { 112, 8 },
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor palisade__wire__register__descriptor =
 {
@@ -1721,14 +1735,14 @@ const ProtobufCMessageDescriptor palisade__wire__register__descriptor =
   "Palisade__Wire__Register",
   "palisade.wire",
   sizeof(Palisade__Wire__Register),
-  8,
+  9,
   palisade__wire__register__field_descriptors,
   palisade__wire__register__field_indices_by_name,
-  2,  palisade__wire__register__number_ranges,
+  3,  palisade__wire__register__number_ranges,
   (ProtobufCMessageInit) palisade__wire__register__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__ready__field_descriptors[4] =
+static const ProtobufCFieldDescriptor palisade__wire__ready__field_descriptors[5] =
 {
   {
     "epoch",
@@ -1778,17 +1792,31 @@ static const ProtobufCFieldDescriptor palisade__wire__ready__field_descriptors[4
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "has_all_weights",
+    112,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Palisade__Wire__Ready, has_all_weights),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__ready__field_indices_by_name[] = {
   0,   /* field[0] = epoch */
+  4,   /* field[4] = has_all_weights */
   2,   /* field[2] = load_milliseconds */
   1,   /* field[1] = stage */
   3,   /* field[3] = weight_bytes */
 };
-static const ProtobufCIntRange palisade__wire__ready__number_ranges[1 + 1] =
+static const ProtobufCIntRange palisade__wire__ready__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 112, 4 },
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor palisade__wire__ready__descriptor =
 {
@@ -1798,10 +1826,10 @@ const ProtobufCMessageDescriptor palisade__wire__ready__descriptor =
   "Palisade__Wire__Ready",
   "palisade.wire",
   sizeof(Palisade__Wire__Ready),
-  4,
+  5,
   palisade__wire__ready__field_descriptors,
   palisade__wire__ready__field_indices_by_name,
-  1,  palisade__wire__ready__number_ranges,
+  2,  palisade__wire__ready__number_ranges,
   (ProtobufCMessageInit) palisade__wire__ready__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -2597,7 +2625,7 @@ const ProtobufCMessageDescriptor palisade__wire__stage_assignment__descriptor =
   (ProtobufCMessageInit) palisade__wire__stage_assignment__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor palisade__wire__assign__field_descriptors[12] =
+static const ProtobufCFieldDescriptor palisade__wire__assign__field_descriptors[13] =
 {
   {
     "epoch",
@@ -2743,6 +2771,18 @@ static const ProtobufCFieldDescriptor palisade__wire__assign__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "weight_sources",
+    112,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Palisade__Wire__Assign, n_weight_sources),
+    offsetof(Palisade__Wire__Assign, weight_sources),
+    &palisade__wire__worker_address__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned palisade__wire__assign__field_indices_by_name[] = {
   0,   /* field[0] = epoch */
@@ -2756,14 +2796,16 @@ static const unsigned palisade__wire__assign__field_indices_by_name[] = {
   5,   /* field[5] = results_endpoint */
   3,   /* field[3] = stage */
   4,   /* field[4] = stages */
+  12,   /* field[12] = weight_sources */
   10,   /* field[10] = wire_encoding */
 };
-static const ProtobufCIntRange palisade__wire__assign__number_ranges[3 + 1] =
+static const ProtobufCIntRange palisade__wire__assign__number_ranges[4 + 1] =
 {
   { 1, 0 },
   { 40, 8 },
   { 90, 10 },
-  { 0, 12 }
+  { 112, 12 },
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor palisade__wire__assign__descriptor =
 {
@@ -2773,10 +2815,10 @@ const ProtobufCMessageDescriptor palisade__wire__assign__descriptor =
   "Palisade__Wire__Assign",
   "palisade.wire",
   sizeof(Palisade__Wire__Assign),
-  12,
+  13,
   palisade__wire__assign__field_descriptors,
   palisade__wire__assign__field_indices_by_name,
-  3,  palisade__wire__assign__number_ranges,
+  4,  palisade__wire__assign__number_ranges,
   (ProtobufCMessageInit) palisade__wire__assign__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -11,6 +11,7 @@ public final class Checkpoint: Sendable {
   /// Which file holds which tensor.
   public let fileOfTensor: [String: String]
   private let opened = Mutex<[String: SafetensorsFile]>([:])
+  private let readers = Mutex<[String: FileReader]>([:])
   /// Tensors that are in memory, and what the header of their file would say.
   private let held: (tensors: [String: Tensor], metadata: [String: String])?
 
@@ -75,6 +76,31 @@ public final class Checkpoint: Sendable {
       throw .missingTensor(name: name, directory: directory)
     }
     return tensor
+  }
+
+  /// Some bytes of tensor `name`, read from its file and not through a mapping: for others, who are not
+  /// to suffer when somebody cuts the file off.
+  ///
+  /// - Parameters:
+  ///   - name: of the tensor.
+  ///   - range: within the tensor's data.
+  /// - Returns: memory of their own.
+  /// - Throws: `changed` when the file isn't what it was when it was opened.
+  public func bytes(of name: String, _ range: Range<Int>) throws(CheckpointError) -> TensorStorage {
+    let entry = try entry(name)
+    guard let fileName = fileOfTensor[name], range.lowerBound >= 0,
+      range.upperBound <= entry.byteCount
+    else { throw .missingTensor(name: name, directory: directory) }
+    let start = entry.byteOffset
+    return try reader(fileName).read(start + range.lowerBound..<start + range.upperBound)
+  }
+
+  private func reader(_ name: String) throws(CheckpointError) -> FileReader {
+    if let reader = readers.withLock({ $0[name] }) { return reader }
+    let file = try file(name)
+    let reader = try FileReader(path: file.path, identity: file.identity)
+    readers.withLock { $0[name] = reader }
+    return reader
   }
 
   /// Where tensor `name` stands, without touching its data.

@@ -10,6 +10,8 @@ public enum CheckpointError: Error, Equatable, Sendable, CustomStringConvertible
   case mismatch(name: String, reason: String)
   /// The checkpoint's weights are quantised otherwise than was asked for.
   case precision(directory: String, stored: String, asked: String)
+  /// A file was cut off or written over since it was opened.
+  case changed(path: String)
   /// A file can't be written.
   case unwritable(path: String, reason: String)
   /// A cache may not become as large as would be needed; `others` of it are bytes that others use.
@@ -32,6 +34,9 @@ public enum CheckpointError: Error, Equatable, Sendable, CustomStringConvertible
     case .precision(let directory, let stored, let asked):
       "the weights in \(directory) are \(stored), not \(asked); leave --precision out, or give the "
         + "checkpoint that they were quantised from"
+    case .changed(let path):
+      "\(path) has changed since it was opened; start what reads it again, and let a new file take "
+        + "the place of an old one by renaming (mv), never by writing over it"
     case .unwritable(let path, let reason):
       "cannot write \(path): \(reason); check free space (df) and permissions"
     case .cacheLimit(let directory, let needed, let others, let limit):

@@ -106,6 +106,11 @@ public struct SharedTensor: Sendable, Equatable {
   /// Where chunk `index` stands in the data.
   public func range(ofChunk index: Int) -> Range<Int> { Self.range(index, of: byteCount) }
 
+  /// Where all chunks of so many bytes stand.
+  static func ranges(of byteCount: Int) -> [Range<Int>] {
+    (0..<chunkCount(byteCount)).map { range($0, of: byteCount) }
+  }
+
   private static func range(_ index: Int, of byteCount: Int) -> Range<Int> {
     index * chunkByteCount..<min(byteCount, (index + 1) * chunkByteCount)
   }

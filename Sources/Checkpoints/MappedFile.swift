@@ -4,7 +4,12 @@ import Tensors
 /// A whole file mapped read-only: pages come in when touched, and belong to the page cache.
 enum MappedFile {
   /// Maps the file at `path`; an empty file gives empty storage.
-  static func open(_ path: String) throws(CheckpointError) -> TensorStorage {
+  ///
+  /// Whoever cuts it off meanwhile ends every process that touches what was behind: a model's files are
+  /// replaced by renaming, and read by `FileReader` where they are for others.
+  static func open(
+    _ path: String
+  ) throws(CheckpointError) -> (storage: TensorStorage, identity: FileIdentity) {
     let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {
       throw .unreadable(path: path, reason: String(cString: strerror(errno)))
@@ -15,13 +20,15 @@ enum MappedFile {
       throw .unreadable(path: path, reason: "not a regular file")
     }
     let byteCount = Int(status.st_size)
-    guard byteCount > 0 else { return TensorStorage(byteCount: 0) }
+    let identity = FileIdentity(status)
+    guard byteCount > 0 else { return (TensorStorage(byteCount: 0), identity) }
     guard let address = mmap(nil, byteCount, PROT_READ, MAP_PRIVATE, descriptor, 0),
       address != MAP_FAILED
     else { throw .unreadable(path: path, reason: String(cString: strerror(errno))) }
     let bits = UInt(bitPattern: address)
-    return TensorStorage(adopting: address, byteCount: byteCount) {
+    let storage = TensorStorage(adopting: address, byteCount: byteCount) {
       munmap(UnsafeMutableRawPointer(bitPattern: bits), byteCount)
     }
+    return (storage, identity)
   }
 }

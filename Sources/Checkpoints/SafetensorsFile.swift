@@ -26,11 +26,13 @@ public struct SafetensorsFile: Sendable {
   /// The free-form `__metadata__` of the header.
   public let metadata: [String: String]
   private let storage: TensorStorage
+  /// How the file was when it was opened.
+  let identity: FileIdentity
 
   /// Maps the file and reads its header; no tensor data is touched.
   public init(path: String) throws(CheckpointError) {
     self.path = path
-    storage = try MappedFile.open(path)
+    (storage, identity) = try MappedFile.open(path)
     guard storage.byteCount >= 8 else {
       throw .malformed(path: path, reason: "\(storage.byteCount) bytes are too few for a header")
     }

@@ -84,6 +84,10 @@ final class BatchExecution: Sendable {
     configuration.job = id
     configuration.model = await backend.status().model
     configuration.patience = .seconds(seconds)
+    configuration.roomInCluster = {
+      let window = await backend.status().batchWindow
+      return window > 0 ? window : nil
+    }
     let summary = try await BatchRunner(configuration, service: backend.service).run(
       onResult: { _, progress in update(progress) }, onTick: { update($0) })
     update(summary.progress)

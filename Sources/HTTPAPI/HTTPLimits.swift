@@ -5,8 +5,9 @@ public struct HTTPLimits: Sendable, Equatable {
   /// Connections open at once. Each takes a file descriptor and some KiB; beyond that new ones wait
   /// in the listener's queue. 1024 leaves room below the usual 4096 or more descriptors of a process.
   public var connections = 1024
-  /// Answers under way at once, over all connections, choices counted singly: what the scheduler lets
-  /// wait for its places. Beyond that a request is refused with 429, before its body is read.
+  /// Answers under way at once, over all connections, choices counted singly: as many as the largest
+  /// plan answers at once (`Limits.requestsInFlightMaximum`), and as smaller ones let wait for their
+  /// places. Beyond that a request is refused with 429, before its body is read.
   public var requests = 512
   /// Bytes of one JSON body: as a line of a batch file, 48 MiB of pictures in base64.
   public var bodyByteCount = JobLimits.lineByteCount

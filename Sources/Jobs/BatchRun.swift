@@ -13,6 +13,8 @@ final class BatchRun {
   /// Results whose lines are written and not yet committed, and since when the first of them.
   private var finished: [FinishedRequest] = []
   private var oldest = ContinuousClock.now
+  /// What the cluster's plan takes at once, when it was asked last.
+  private var room: Int?
   private let start = ContinuousClock.now
 
   init(
@@ -49,9 +51,8 @@ final class BatchRun {
       reader: session.reader, journal: journal, state: session.state,
       folder: work.folder, maximumTokens: configuration.maximumTokens,
       readsLocalFiles: configuration.readsLocalFiles, readsOn: configuration.mode != .retry)
-    let window = CompletionWindow(
-      inFlight: min(max(configuration.window, 1), JobLimits.maximumWindow),
-      tick: JobLimits.commitInterval)
+    room = await configuration.roomInCluster?()
+    let window = CompletionWindow(inFlight: { self.inFlight }, tick: JobLimits.commitInterval)
     let work = work
     do {
       try await window.run(
@@ -64,6 +65,8 @@ final class BatchRun {
             try self.write(result, request, item)
             onResult(result, self.progress)
           } else if taken == nil {
+            // Plans change while a batch runs.
+            self.room = await self.configuration.roomInCluster?()
             onTick(self.progress)
           }
           try await self.commitIfDue()
@@ -81,6 +84,19 @@ final class BatchRun {
       throw BatchError.unavailable(failure, seconds: Int(configuration.patience / .seconds(1)))
     }
     return try await summary()
+  }
+
+  /// Requests that may be under way now: what the user says, else what the cluster takes, as far as the
+  /// largest request so far leaves memory for it.
+  private var inFlight: Int {
+    Self.inFlight(window: configuration.window, room: room, largestByteCount: work.largest.value)
+  }
+
+  static func inFlight(window: Int?, room: Int?, largestByteCount: Int) -> Int {
+    if let window { return min(max(window, 1), JobLimits.maximumWindow) }
+    let most = JobLimits.windowByteCount / max(1, largestByteCount)
+    let usual = JobLimits.defaultWindow
+    return min(max(room ?? usual, usual), max(most, usual), JobLimits.maximumWindow)
   }
 
   private func next() async throws -> BatchItem? {

@@ -31,8 +31,11 @@ public struct BatchRunner: Sendable {
     public var mode = Mode.goOn
     /// Put the results into the order of the input in the end.
     public var isOrdered = false
-    /// Requests under way at once, 1 to `JobLimits.maximumWindow`.
-    public var window = JobLimits.defaultWindow
+    /// Requests under way at once, 1 to `JobLimits.maximumWindow`; nil for as many as `roomInCluster` says.
+    public var window: Int?
+    /// What the cluster's plan takes at the moment; asked about once a second. Nil, or when it gives
+    /// nil, `JobLimits.defaultWindow` counts.
+    public var roomInCluster: (@Sendable () async -> Int?)?
     /// Tokens of an answer at most, where the line doesn't say.
     public var maximumTokens = 256
     /// Further options that change answers, by name: a journal goes on with the same ones only.

@@ -19,7 +19,7 @@ public struct BatchValidator: Sendable {
   public init(_ configuration: BatchRunner.Configuration, preparation: RequestPreparation?) {
     input = configuration.input
     maximumTokens = configuration.maximumTokens
-    window = configuration.window
+    window = configuration.window ?? JobLimits.defaultWindow
     remoteImages = configuration.remoteImages
     self.preparation = preparation
   }
@@ -55,7 +55,7 @@ public struct BatchValidator: Sendable {
     var progress = BatchProgress()
     progress.bytesTotal = reader.isFile ? reader.fileByteCount : 0
     let start = ContinuousClock.now
-    try await CompletionWindow(inFlight: window, tick: JobLimits.commitInterval).run(
+    try await CompletionWindow(inFlight: { window }, tick: JobLimits.commitInterval).run(
       next: { Task.isCancelled ? nil : try await feeder.next() },
       work: { item in (item, await work.outcome(of: item)) },
       take: { taken in

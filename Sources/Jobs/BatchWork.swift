@@ -19,6 +19,8 @@ struct BatchWork: Sendable {
   let handling: Handling
   let annotations: AnnotationFolder?
   let annotationFailure = FirstFailure()
+  /// Bytes of the pictures of the largest request so far.
+  let largest = LargestCount()
 
   func outcome(of item: BatchItem) async -> Outcome {
     var result = BatchResult(
@@ -29,6 +31,7 @@ struct BatchWork: Sendable {
       (result.prompts, result.model) = (request.prompts.map(\.text), request.model)
       let images = try await request.loadImages(folder: folder, remote: remote)
       result.imageNames = images.map(\.name)
+      largest.note(images.reduce(0) { $0 + $1.content.byteCount })
       let asker = PatientAsker(service: service, availability: availability)
       var answers: [Answer] = []
       // One after the other: the first brings the pictures through the vision tower, and the others
@@ -74,6 +77,13 @@ struct BatchWork: Sendable {
       } catch { annotationFailure.note(error) }
     }
   }
+}
+
+/// Keeps the largest of many numbers.
+final class LargestCount: Sendable {
+  private let largest = Mutex(0)
+  var value: Int { largest.withLock { $0 } }
+  func note(_ count: Int) { largest.withLock { $0 = max($0, count) } }
 }
 
 /// Keeps the first of many failures.

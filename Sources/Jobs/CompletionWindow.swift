@@ -3,8 +3,8 @@
 /// At most `inFlight` items are worked on; their results are taken one at a time, and the time is told
 /// in between, so that whoever takes them can do what is due although nothing comes.
 struct CompletionWindow {
-  /// Items worked on at once; at least 1.
-  let inFlight: Int
+  /// Items that may be worked on at once now, looked at before each; at least 1.
+  let inFlight: () -> Int
   /// How often the time is told.
   let tick: Duration
 
@@ -36,7 +36,7 @@ struct CompletionWindow {
       }
       group.addTask(operation: wait)
       while true {
-        while hasMore, running < max(1, inFlight) {
+        while hasMore, running < max(1, inFlight()) {
           guard let item = try await next() else {
             hasMore = false
             break

@@ -8,16 +8,20 @@ public enum JobLimits {
   /// Bytes of all encoded pictures of one request; as much as a line can carry, and more.
   ///
   /// With a window of 32 requests at most 2 GiB of encoded pictures are held; with photographs of
-  /// 3 MB it is 96 MB.
+  /// 3 MB it is 96 MB. A window that follows a cluster stays within as much (`windowByteCount`).
   public static let requestImageByteCount = 64 << 20
   /// Bytes of one `custom_id`; OpenAI allows 512 characters.
   public static let customIDByteCount = 2048
   /// Bytes read from a batch file at once.
   static let chunkByteCount = 1 << 20
-  /// Requests of one batch under way at once.
+  /// Requests of one batch under way at once, where neither a user nor a cluster says how many.
   ///
-  /// Twice what a pipeline of 8 stages needs with two micro-batches a stage.
+  /// Enough for a pipeline in one process; a cluster's plan says itself what it takes
+  /// (`Status.batchWindow`).
   public static let defaultWindow = 32
+  /// Bytes of encoded pictures that a window beyond that may hold: as many as one of 32 of the largest
+  /// requests. With photographs of 3 MB it never matters, with such of 10 MiB beyond 204 requests.
+  static let windowByteCount = 32 * requestImageByteCount
   /// The largest window.
   public static let maximumWindow = 512
   /// Lines of a batch file read ahead and noted in the journal together: one transaction, and so one

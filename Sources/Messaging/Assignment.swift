@@ -74,6 +74,9 @@ public struct Assign: Sendable, Equatable {
   public var encoding: TensorEncoding
   /// Where a worker without files of the model gets its tensors; empty where nobody gives them.
   public var modelEndpoint: String
+  /// Workers of the plan that have some of the stage's weights, and where they give them; those with
+  /// the most first.
+  public var weightSources: [WorkerAddress] = []
   /// Makes the order.
   public init(
     epoch: UInt64,

@@ -121,6 +121,8 @@ extension Assign {
       "Assign.maximumMicroBatches"
     )
     try Bounds.count(
+      weightSources.count, atMost: MessageLimits.routeLength, "Assign.weightSources")
+    try Bounds.count(
       keptRequests.count, atMost: MessageLimits.requestCount, "Assign.keptRequests")
   }
 
@@ -145,6 +147,9 @@ extension Assign {
     (wire.n_kept_requests, wire.kept_requests) = arena.list(keptRequests)
     wire.wire_encoding = encoding.wire
     wire.model_endpoint = arena.string(modelEndpoint)
+    (wire.n_weight_sources, wire.weight_sources) = try arena.messages(weightSources) {
+      address throws(MessagingError) in try address.wire(in: arena)
+    }
     return wire
   }
 
@@ -174,6 +179,9 @@ extension Assign {
       encoding: try TensorEncoding(wire.wire_encoding, "Assign.encoding"),
       modelEndpoint: try WireReading.string(wire.model_endpoint, "Assign.modelEndpoint")
     )
+    weightSources = try WireReading.messages(
+      wire.weight_sources, wire.n_weight_sources, atMost: MessageLimits.routeLength,
+      "Assign.weightSources", WorkerAddress.init)
     try validate()
   }
 }

@@ -68,6 +68,8 @@ public struct Register: Sendable, Equatable {
   public var publicKey = ""
   /// What it holds already; nil when nothing.
   public var loaded: LoadedStage?
+  /// Where it gives the weights that it has to other workers; empty where it doesn't.
+  public var weightsEndpoint = ""
   /// Makes the introduction.
   public init(
     name: String,
@@ -100,6 +102,8 @@ public struct Ready: Sendable, Equatable {
   public var loadMilliseconds: Int
   /// Bytes of weights held.
   public var weightBytes: Int
+  /// Whether it has the whole model in a folder, and not only the weights of its stage.
+  public var hasAllWeights = false
   /// Makes the report.
   public init(epoch: UInt64, stage: Int, loadMilliseconds: Int, weightBytes: Int) {
     self.epoch = epoch

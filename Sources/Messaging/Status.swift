@@ -134,6 +134,10 @@ public struct Status: Sendable, Equatable {
   public var wantedWorkerCount = 0
   /// The side of the model's pictures in pixels; nil when it isn't known.
   public var pictureSide: Int?
+  /// Requests that a batch keeps under way so that no place of its is ever empty; 0 when it isn't told.
+  public var batchWindow = 0
+  /// How rows travel from stage to stage.
+  public var encoding = TensorEncoding.exact
   /// The model's `config.json` in words, for those who plan; empty when it isn't told.
   public var modelNumbers = ""
   /// What the plan should do at full load, from what its workers measured; 0 when that isn't known.

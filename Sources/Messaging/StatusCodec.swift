@@ -152,6 +152,7 @@ extension Status {
     try Bounds.measured(predictedImagesPerSecond, "Status.predictedImagesPerSecond")
     try Bounds.name(predictedBottleneck, "Status.predictedBottleneck")
     try Bounds.count(nodes.count, atMost: MessageLimits.nodeCount, "Status.nodes")
+    try Bounds.range(batchWindow, 0...MessageLimits.requestCount, "Status.batchWindow")
     if let pictureSide {
       try Bounds.range(pictureSide, 1...MessageLimits.pictureSide, "Status.pictureSide")
     }
@@ -176,6 +177,8 @@ extension Status {
     wire.predicted_images_per_second = predictedImagesPerSecond
     wire.predicted_bottleneck = arena.string(predictedBottleneck)
     wire.wanted_workers = try Bounds.wire32(wantedWorkerCount, "Status.wantedWorkers")
+    wire.encoding = encoding.wire
+    wire.batch_window = try Bounds.wire32(batchWindow, "Status.batchWindow")
     wire.picture_side = try Bounds.wire32(pictureSide ?? 0, "Status.pictureSide")
     return wire
   }
@@ -198,6 +201,8 @@ extension Status {
     nodes = try WireReading.messages(
       wire.nodes, wire.n_nodes, atMost: MessageLimits.nodeCount, "Status.nodes", NodeStatus.init)
     wantedWorkerCount = Int(wire.wanted_workers)
+    batchWindow = Int(wire.batch_window)
+    encoding = try TensorEncoding(wire.encoding, "Status.encoding")
     if wire.picture_side > 0 { pictureSide = Int(wire.picture_side) }
     modelNumbers = try WireReading.text(wire.model_numbers, "Status.modelNumbers")
     predictedImagesPerSecond = wire.predicted_images_per_second

@@ -12,6 +12,7 @@ extension Register {
     try Bounds.name(dataEndpoint, "Register.dataEndpoint")
     try Bounds.name(instructionSet, "Register.instructionSet")
     try Bounds.name(softwareVersion, "Register.softwareVersion")
+    try Bounds.name(weightsEndpoint, "Register.weightsEndpoint")
   }
 
   func wire(in arena: WireArena) throws(MessagingError) -> WireRegister {
@@ -25,6 +26,7 @@ extension Register {
     wire.threads = try Bounds.wire32(threads, "Register.threads")
     wire.memory_bytes = try Bounds.wire64(memoryBytes, "Register.memoryBytes")
     wire.software_version = arena.string(softwareVersion)
+    wire.weights_endpoint = arena.string(weightsEndpoint)
     if let loaded { wire.loaded = arena.place(try loaded.wire(in: arena)) }
     return wire
   }
@@ -39,6 +41,7 @@ extension Register {
       memoryBytes: try Bounds.int(wire.memory_bytes, "Register.memoryBytes"),
       softwareVersion: try WireReading.string(wire.software_version, "Register.softwareVersion")
     )
+    weightsEndpoint = try WireReading.string(wire.weights_endpoint, "Register.weightsEndpoint")
     if let wireLoaded = wire.loaded { loaded = try LoadedStage(wireLoaded.pointee) }
     try validate()
   }
@@ -76,6 +79,7 @@ extension Ready {
     wire.stage = try Bounds.wire32(stage, "Ready.stage")
     wire.load_milliseconds = try Bounds.wire64(loadMilliseconds, "Ready.loadMilliseconds")
     wire.weight_bytes = try Bounds.wire64(weightBytes, "Ready.weightBytes")
+    wire.has_all_weights = hasAllWeights ? 1 : 0
     return wire
   }
 
@@ -86,6 +90,7 @@ extension Ready {
       loadMilliseconds: try Bounds.int(wire.load_milliseconds, "Ready.loadMilliseconds"),
       weightBytes: try Bounds.int(wire.weight_bytes, "Ready.weightBytes")
     )
+    hasAllWeights = wire.has_all_weights != 0
   }
 }
 

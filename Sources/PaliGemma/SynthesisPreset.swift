@@ -14,6 +14,10 @@ public struct SynthesisPreset: Sendable {
     SynthesisPreset(
       name: "demo", summary: "6 vision and 6 decoder layers: the demo model's size", config: demo),
     SynthesisPreset(
+      name: "wide",
+      summary: "2 vision and 3 decoder layers, 256 image tokens of width 1024: links, not cores",
+      config: wide),
+    SynthesisPreset(
       name: "paligemma-3b-224", summary: "the published 3B, 256 image tokens",
       config: published(imageSide: 224)),
     SynthesisPreset(
@@ -49,6 +53,17 @@ public struct SynthesisPreset: Sendable {
       feedForwardWidth: 128, vocabularyCount: 512, epsilon: 1e-6, ropeTheta: 10000,
       positionCountMaximum: 8192),
     imageTokenID: 511, endTokenIDs: [1], beginTokenID: 2, paddingTokenID: 0)
+
+  /// Few operations for each number that travels between stages: a picture's rows are 1 MB in f32.
+  private static let wide = ModelConfig(
+    vision: ModelConfig.Vision(
+      layerCount: 2, width: 128, headCount: 4, feedForwardWidth: 256, imageSide: 224,
+      patchSide: 14, epsilon: 1e-6),
+    text: ModelConfig.Text(
+      layerCount: 3, width: 1024, headCount: 4, keyValueHeadCount: 1, headWidth: 64,
+      feedForwardWidth: 512, vocabularyCount: 1536, epsilon: 1e-6, ropeTheta: 10000,
+      positionCountMaximum: 8192),
+    imageTokenID: 1535, endTokenIDs: [1], beginTokenID: 2, paddingTokenID: 0)
 
   private static let demo = ModelConfig(
     vision: ModelConfig.Vision(

@@ -52,6 +52,8 @@ public enum ClusterPlanning: Sendable, Equatable {
 public enum CoordinatorReport: Sendable, Equatable {
   /// The coordinator listens.
   case listening(endpoint: String)
+  /// Results are taken at one endpoint, and workers are told of another that leads there.
+  case advertised(results: String, as: String)
   /// A worker has registered.
   case workerJoined(name: String, endpoint: String)
   /// A worker is gone, or has lost its stage.

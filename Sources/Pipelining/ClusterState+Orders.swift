@@ -150,16 +150,49 @@ extension ClusterState {
     return blocks.reduce(0) { $0 + config.operations(of: all[$1]) }
   }
 
-  /// How much more of its work a plan does in the same time, in percent.
-  func gain(of plan: PipelinePlan, over before: PipelinePlan) -> Int {
+  /// How much more of its work a plan does in the same time.
+  struct Gain: Equatable {
+    /// How much faster, less than 0 for slower.
+    var percent: Int
+    /// Where it is known from.
+    var basis: String
+
+    static let measured = "by what its workers measured"
+    static let operations = "by the model's operations"
+
+    var text: String {
+      if percent == 0 { return "\(basis) as fast as before" }
+      return "\(basis) \(abs(percent)) % \(percent > 0 ? "faster" : "slower")"
+    }
+  }
+
+  /// By what the workers of both plans measured, links and requests in flight included, as `plan
+  /// --what-if` has it; by operations where one of them has not said how fast it is.
+  func gain(of plan: PipelinePlan, over before: PipelinePlan) -> Gain {
+    if let new = predicted(plan), let old = predicted(before), old > 0 {
+      return Gain(percent: Int(((new / old - 1) * 100).rounded()), basis: Gain.measured)
+    }
     let (new, old) = (cost(plan), cost(before))
-    return new > 0 ? Int((old / new - 1) * 100) : 0
+    return Gain(
+      percent: new > 0 ? Int(((old / new - 1) * 100).rounded()) : 0, basis: Gain.operations)
+  }
+
+  /// Images a second that a plan should do; nil when one of its workers has not measured itself.
+  private func predicted(_ plan: PipelinePlan) -> Double? {
+    var nodes: [PlanNode] = []
+    for worker in plan.stages.flatMap(\.workers).map({ workers[$0] }) {
+      guard let worker, let speed = worker.speed else { return nil }
+      nodes.append(
+        PlanNode(
+          index: worker.index, name: worker.name, host: worker.register.host,
+          memoryBytes: worker.register.memoryBytes, speed: speed))
+    }
+    return PlanForecast(plan.stages, names: [], nodes: nodes, config: config, workload: workload)?
+      .imagesPerSecond
   }
 
   private func change(from before: PipelinePlan, to plan: PipelinePlan) -> String {
-    let gain = gain(of: plan, over: before)
-    if gain == 0 { return "; by the model's operations as fast as before" }
-    return "; by the model's operations \(abs(gain)) % \(gain > 0 ? "faster" : "slower")"
+    "; " + gain(of: plan, over: before).text
   }
 
   /// What those without a stage are good for; nil while nobody is.
@@ -171,13 +204,15 @@ extension ClusterState {
       return "worker \(newest.name) waits for the next plan, which is made when it pays"
     }
     let count = plan.workerCount + spares.count
-    guard let template = template(for: count), cost(template) < cost(plan) else {
+    guard let template = template(for: count),
+      let wanted = self.plan(template, over: usable(now: now)),
+      case let gain = gain(of: wanted, over: plan), gain.percent > 0
+    else {
       return "worker \(newest.name) is a spare: it takes the place of one that is lost; "
         + "\(count) workers would be no faster"
     }
-    let gain = Int((cost(plan) / cost(template) - 1) * 100)
     return "worker \(newest.name) is a spare: it takes the place of one that is lost; `palisade "
-      + "cluster scale \(count)` uses it, by the model's operations \(gain) % faster"
+      + "cluster scale \(count)` uses it, \(gain.text)"
   }
 
   // MARK: Answers

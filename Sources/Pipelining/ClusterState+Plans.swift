@@ -40,7 +40,7 @@ extension ClusterState {
     let cause =
       isOrdered(choice.plan)
       ? "the plan for \(setup.template.workerCount) workers, as ordered, takes over"
-      : "a plan that is \(gain(of: choice.plan, over: plan)) % faster takes over"
+      : "a plan that is \(gain(of: choice.plan, over: plan).text) takes over"
     return suspend(cause, isDeath: false, now: now)
       + assign(choice, now: now)
   }
@@ -91,7 +91,7 @@ extension ClusterState {
     var needs: [String: Int] = [:]
     for stage in plan.stages {
       let need = MemoryNeed(config: config, precision: setup.precision, limits: limits)
-        .byteCount(of: stage.blocks)
+        .byteCount(of: stage.blocks, decodeStages: plan.decodeStageCount)
       for index in stage.workers { needs[workers[index]?.register.host ?? "", default: 0] += need }
     }
     for (host, need) in needs.sorted(by: { $0.key < $1.key }) {
@@ -156,12 +156,13 @@ extension ClusterState {
     for (stage, place) in plan.stages.enumerated() {
       for index in place.workers {
         guard var worker = workers[index] else { continue }
-        let assign = Assign(
+        var assign = Assign(
           epoch: epoch, modelDirectory: setup.modelDirectory, precision: setup.precision,
           stage: stage, stages: assignments, resultsEndpoint: setup.resultsEndpoint,
           maximumMicroBatches: limits.messagesInFlight(workerCount: plan.workerCount),
           fingerprint: setup.fingerprint, keptEpoch: keepsCaches ? worker.assignedEpoch : 0,
           encoding: setup.encoding, modelEndpoint: setup.modelEndpoint)
+        assign.weightSources = weightSources(of: place.blocks, for: index, in: plan)
         if worker.loaded?.blocks != place.blocks { worker.pace = WorkerPace() }
         worker.stage = stage
         worker.assignedEpoch = epoch
@@ -175,6 +176,27 @@ extension ClusterState {
     }
     foresee()
     return effects + [.report(.assigned(epoch: shown(epoch), stages: stageNames()))]
+  }
+
+  /// Workers of the plan that have weights of some of these blocks, those with the most first: they
+  /// know each other's keys.
+  private func weightSources(
+    of blocks: Range<Int>, for index: Int, in plan: PipelinePlan
+  ) -> [WorkerAddress] {
+    let others = plan.stages.flatMap(\.workers).filter { $0 != index }
+    let able = others.compactMap { other -> (count: Int, address: WorkerAddress)? in
+      guard let worker = workers[other], !worker.register.weightsEndpoint.isEmpty,
+        let count = worker.given?.clamped(to: blocks).count, count > 0
+      else { return nil }
+      return (
+        count,
+        WorkerAddress(
+          worker: other, endpoint: worker.register.weightsEndpoint,
+          publicKey: worker.register.publicKey)
+      )
+    }
+    return able.sorted { ($1.count, $0.address.worker) < ($0.count, $1.address.worker) }
+      .prefix(limits.weightSources).map(\.address)
   }
 
   /// Whether all decoder layers stay where they are, with what requests have left there.
@@ -219,6 +241,11 @@ extension ClusterState {
     var status = Status(state: phase.rawValue, message: message + fetching, stages: rows)
     status.nodes = nodes
     status.wantedWorkerCount = setup.wantedWorkerCount
+    status.encoding = setup.encoding
+    if let plan {
+      status.batchWindow = limits.batchWindow(
+        decodeStages: plan.decodeStageCount, workerCount: plan.workerCount)
+    }
     fillInPlanning(&status)
     return status
   }

@@ -175,6 +175,8 @@ public struct ClusterState {
     case .workerSpeed(let speed): return weigh(speed, of: index, now: now)
     case .ready(let ready) where ready.epoch == epoch && phase == .loading:
       workers[index]?.isReady = true
+      let own = workers[index]?.loaded?.blocks
+      workers[index]?.given = ready.hasAllWeights ? 0..<config.blockCount : own
       if ready.loadMilliseconds > 0, ready.weightBytes > 0 {
         loadBytesPerSecond = Double(ready.weightBytes) * 1000 / Double(ready.loadMilliseconds)
       }
@@ -210,6 +212,7 @@ public struct ClusterState {
       loaded.precision == setup.precision
     {
       worker.loaded = loaded
+      worker.given = loaded.blocks
     }
     worker.joined = now
     workers[index] = worker

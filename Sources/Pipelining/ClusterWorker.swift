@@ -15,6 +15,8 @@ struct ClusterWorker {
   var isReady = false
   /// What it holds, in use or not.
   var loaded: LoadedStage?
+  /// Blocks whose weights it can give to others.
+  var given: Range<Int>?
   /// The last plan it was given a stage of.
   var assignedEpoch: UInt64 = 0
   var pace = WorkerPace()

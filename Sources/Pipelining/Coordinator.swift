@@ -18,6 +18,14 @@ public final class Coordinator: Engine {
   public struct Configuration: Sendable {
     /// Where workers and clients connect: `tcp://127.0.0.1:7400`, `ipc:///tmp/x`; port `*` is free.
     public var endpoint: String
+    /// Where the last stage's results come in; nil for a free port beside `endpoint`.
+    public var resultsEndpoint: String?
+    /// Where workers without files get weights; nil for a free port beside `endpoint`.
+    public var weightsEndpoint: String?
+    /// How workers reach this machine for results and weights, behind a translation of addresses or a
+    /// proxy: a host, at the ports that are bound here, or `tcp://HOST:PORT`, for results alone. Nil
+    /// means by the address at which they reach `endpoint`.
+    public var advertised: String?
     /// The stages to fill.
     public var template: ClusterTemplate
     /// The checkpoint's folder as the workers see it.

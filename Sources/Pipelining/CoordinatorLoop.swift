@@ -52,10 +52,13 @@ final class CoordinatorLoop {
     try router.bind(configuration.endpoint)
     endpoint = try router.lastEndpoint()
     results = try Socket(.pull, in: context, options: links.listening(at: .results, options))
-    try results.bind(Endpoints.beside(endpoint, suffix: "results"))
+    try results.bind(
+      configuration.resultsEndpoint ?? Endpoints.beside(endpoint, suffix: "results"))
+    let boundResults = try results.lastEndpoint()
     var setup = ClusterSetup(
       template: configuration.template, modelDirectory: configuration.modelDirectory,
-      precision: configuration.precision.rawValue, resultsEndpoint: try results.lastEndpoint(),
+      precision: configuration.precision.rawValue,
+      resultsEndpoint: Endpoints.told(boundResults, as: configuration.advertised),
       fingerprint: config.fingerprint, firstEpoch: Self.firstEpoch)
     setup.planning = configuration.planning
     setup.model = ModelNumbers(
@@ -63,11 +66,17 @@ final class CoordinatorLoop {
       precision: configuration.precision.rawValue)
     setup.encoding = configuration.encoding
     model = try ModelDoor(
-      configuration, config: config, endpoint: Endpoints.beside(endpoint, suffix: "model"),
+      configuration, config: config,
+      endpoint: configuration.weightsEndpoint ?? Endpoints.beside(endpoint, suffix: "model"),
       report: { reports.yield($0) })
-    setup.modelEndpoint = model.endpoint
+    // A whole endpoint that leads to the results leads nowhere else.
+    let host = configuration.advertised.flatMap { $0.hasPrefix("tcp://") ? nil : $0 }
+    setup.modelEndpoint = Endpoints.told(model.endpoint, as: host)
     state = CoordinatorState(setup: setup, config: config, limits: limits)
     reports.yield(.listening(endpoint: endpoint))
+    if configuration.advertised != nil {
+      reports.yield(.advertised(results: boundResults, as: setup.resultsEndpoint))
+    }
   }
 
   private var now: Int { Clock.milliseconds }

@@ -36,6 +36,28 @@ public enum Endpoints {
     return "tcp://\(address):\(port)"
   }
 
+  /// What others are told of the endpoint `bound`, where `name` is how they reach this machine: a host,
+  /// or a whole endpoint that leads here.
+  static func told(_ bound: String, as name: String?) -> String {
+    guard let name else { return bound }
+    if name.hasPrefix("tcp://") { return name }
+    return parts(bound).map { "tcp://\(name):\($0.port)" } ?? bound
+  }
+
+  /// Whether `name` may be how others reach a machine: a host's name or address.
+  public static func isHost(_ name: String) -> Bool {
+    let isBracketed = name.hasPrefix("[") && name.hasSuffix("]") && name.count > 2
+    let rest = isBracketed ? String(name.dropFirst().dropLast()) : name
+    let allowed = isBracketed ? "0123456789abcdefABCDEF:.%" : nil
+    return !rest.isEmpty && rest.utf8.count <= 253 && !everywhere.contains(name)
+      && rest.unicodeScalars.allSatisfy { scalar in
+        allowed.map { $0.unicodeScalars.contains(scalar) }
+          ?? (scalar.isASCII
+            && (scalar.properties.isAlphabetic || ("0"..."9").contains(scalar)
+              || "-._".unicodeScalars.contains(scalar)))
+      }
+  }
+
   /// Whether others can connect to `endpoint` as it is written: a host and a port, neither left open.
   public static func isComplete(_ endpoint: String) -> Bool {
     guard let (host, port) = parts(endpoint) else { return false }

@@ -4,16 +4,18 @@ import PaliGemma
 /// Every maximum of the pipeline, as arithmetic with its reason. Messages, pictures and prompts
 /// have theirs in `MessageLimits`, `ImageLimits` and `TokenizerLimits`.
 public struct Limits: Sendable, Equatable {
-  /// Requests being answered at once, each with a KV cache in every shard. In f32 a cache of the
-  /// 3B takes 18 layers × 2 KiB = 36 KiB a position, 11 MB for 300 positions; 64 take 0.7 GB.
+  /// Requests being answered at once where one or two stages decode, each with a KV cache in every
+  /// shard. In f32 a cache of the 3B takes 18 layers × 2 KiB = 36 KiB a position, 11 MB for 300
+  /// positions; 64 take 0.7 GB.
   public var requestsInFlight = 64
+  /// The most there may be at once however many stages decode: sixteen of them have 32 each. The
+  /// coordinator keeps each one's pixels until it ends (147 KiB at 224 px: 75 MB; 2.3 MiB at 896 px:
+  /// 1.2 GB), a client may have twice as many unanswered (`clientRequests`), and as many again wait.
+  public var requestsInFlightMaximum = 512
   /// Requests of each priority waiting with their pixels (147 KiB at 224 px, 2.3 MiB at 896 px).
   /// Beyond that a submission is refused with `overloaded`, and the client tries again; each
   /// priority has places of its own, so that a batch that keeps its queue full shuts nobody out.
   public var requestsWaiting = 512
-  /// Places that batch work may take: an eighth stays free for somebody who waits, where there are
-  /// as many as eight.
-  public var batchRequestsInFlight: Int { max(1, requestsInFlight - requestsInFlight / 8) }
   /// Rows of one prefill micro-batch: 4 requests of 272 tokens, enough for a product to run at
   /// its best rate (shared/peers.md), little enough that other stages needn't wait long.
   public var prefillRows = 1088
@@ -27,9 +29,6 @@ public struct Limits: Sendable, Equatable {
   public var visionCacheByteCount = 256 << 20
   /// Submissions and commands between a caller and the engine's thread.
   public var mailbox = 1024
-  /// KV caches one stage holds before it refuses; twice the requests in flight, because released
-  /// caches are freed a message later than the next request may come.
-  public var cachesPerStage: Int { 2 * requestsInFlight }
   /// Workers a cluster takes, spares included.
   public var workers = 256
   /// How often a worker tells that it lives.
@@ -54,6 +53,17 @@ public struct Limits: Sendable, Equatable {
   public var loadMilliseconds = 600_000
   /// Chunks of weights under way to one worker: 8 MiB, what a link of 1 Gbit/s carries in 67 ms.
   public var chunksInFlight = 8
+  /// Other workers that one fetches weights from: three links of 1 Gbit/s are more than a disk writes.
+  public var weightSources = 3
+  /// Workers that one gives weights to at a time; each has at most twice `chunksInFlight` chunks in its
+  /// queue, so 64 MiB for all. More are told to ask elsewhere: the coordinator gives to all.
+  public var uploads = 4
+  /// How long another worker may say nothing before the coordinator is asked in its place; and so long
+  /// after its last question somebody else may take its place.
+  public var sourceSilenceMilliseconds = 5000
+  /// How long others may take to say what they have before the coordinator is asked for all: a cache
+  /// says it at once, a folder has to be read first, and comes in when it has been.
+  public var sourceGreetingMilliseconds = 1000
   /// How long a worker waits for weights before it connects anew: one chunk at 1 Mbit/s takes 8 s.
   public var fetchStallMilliseconds = 30_000
   /// Such waits in a row, without a byte, before it gives up; and times one chunk may come damaged.
@@ -98,6 +108,33 @@ public struct Limits: Sendable, Equatable {
   /// The standard limits.
   public init() {}
 
+  /// Requests being answered at once in a pipeline in which so many stages decode: each needs work of
+  /// its own while others have theirs. With 32 for each (28 of them batch work) four machines do 99 %
+  /// of what their stages could, with 64 in all 78 % (`palisade plan --simulate`, LOG.md). Caches of a
+  /// worker don't grow by it: with twice the stages, each has half the layers of twice the requests.
+  public func requestsInFlight(decodeStages: Int) -> Int {
+    max(requestsInFlight, min(requestsInFlightMaximum, requestsInFlight / 2 * decodeStages))
+  }
+
+  /// Places of those that batch work may take: an eighth stays free for somebody who waits, where there
+  /// are as many as eight.
+  public func batchRequestsInFlight(decodeStages: Int) -> Int {
+    let all = requestsInFlight(decodeStages: decodeStages)
+    return max(1, all - all / 8)
+  }
+
+  /// What a batch keeps under way so that no place of its is ever empty: as many as it may take, and
+  /// one for each prefill, to be there when a place becomes free.
+  public func batchWindow(decodeStages: Int, workerCount: Int) -> Int {
+    batchRequestsInFlight(decodeStages: decodeStages) + prefillsInFlight(workerCount: workerCount)
+  }
+
+  /// KV caches one stage holds before it refuses; twice the requests in flight, because released
+  /// caches are freed a message later than the next request may come.
+  public func cachesPerStage(decodeStages: Int) -> Int {
+    2 * requestsInFlight(decodeStages: decodeStages)
+  }
+
   /// Rows of one prefill in a pipeline of `workerCount` workers; a request that has more goes alone.
   public func prefillRows(workerCount: Int) -> Int {
     workerCount > 1 ? min(prefillRows, pipelinePrefillRows) : prefillRows
@@ -107,9 +144,9 @@ public struct Limits: Sendable, Equatable {
   /// so that one that finishes finds the next one waiting, replicas too.
   public func prefillsInFlight(workerCount: Int) -> Int { workerCount + 1 }
 
-  /// Messages that can be under way to one stage: all prefills, and a decode row of each request.
-  /// ZeroMQ's high-water marks stand above that, so a full queue means a broken peer.
+  /// Messages that can be under way to one stage: all prefills, and a decode row of each request, of
+  /// which there are the most when every worker decodes: 512 + 257 in the largest cluster. ZeroMQ's high-water marks stand above that, so a full queue means a broken peer.
   public func messagesInFlight(workerCount: Int) -> Int {
-    prefillsInFlight(workerCount: workerCount) + requestsInFlight
+    prefillsInFlight(workerCount: workerCount) + requestsInFlight(decodeStages: workerCount)
   }
 }

@@ -85,6 +85,9 @@ public final class LocalEngine: Engine {
       config: ModelConfig, checkpoint: Checkpoint, plan: PipelinePlan, precision: Precision,
       limits: Limits
     ) throws(CheckpointError) {
+      // All stages have the same memory, and wait for each other: more of them need no more requests.
+      var limits = limits
+      limits.requestsInFlightMaximum = limits.requestsInFlight
       var executors: [StageExecutor] = []
       for (index, stage) in plan.stages.enumerated() {
         let section = try ModelSection(

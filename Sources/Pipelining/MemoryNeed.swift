@@ -8,15 +8,17 @@ struct MemoryNeed {
   let precision: String
   let limits: Limits
 
-  /// Weights of these blocks, and the caches of as many requests as are let in.
-  func byteCount(of blocks: Range<Int>) -> Int {
+  /// Weights of these blocks, and the caches of as many requests as are let in where so many stages
+  /// decode.
+  func byteCount(of blocks: Range<Int>, decodeStages: Int) -> Int {
     let bits = Precision(rawValue: precision)?.bits ?? 32
     let weights = config.blocks[blocks].reduce(0.0) { $0 + weightCount($1) }
     let text = config.text
     let position = 2 * text.keyValueHeadCount * text.headWidth * 4
     let layers = config.decoderLayers(in: blocks).count
     // A picture, a prompt and an answer of usual length.
-    let caches = limits.requestsInFlight * layers * position * (config.imageTokenCount + 64)
+    let requests = limits.requestsInFlight(decodeStages: decodeStages)
+    let caches = requests * layers * position * (config.imageTokenCount + 64)
     return Int(weights * Double(bits) / 8) + caches
   }
 

@@ -7,8 +7,9 @@ import Tensors
 /// Fetching was given up because the worker was told something: it goes on when it is ordered again.
 struct FetchInterrupted: Error {}
 
-/// Gets the weights of one stage from the coordinator into the cache: asks what there is, looks at what
-/// the cache has of it, and asks for the rest, some chunks at a time. Owned by the worker's thread.
+/// Gets the weights of one stage into the cache: asks the coordinator what there is, looks at what the
+/// cache has of it, and asks for the rest, some chunks at a time: other workers that have them, else the
+/// coordinator. Owned by the worker's thread.
 final class ModelFetch {
   /// What it tells while it goes on.
   struct Hooks {
@@ -24,9 +25,12 @@ final class ModelFetch {
   private let limits: Limits
   private let hooks: Hooks
   private let connect: () throws(MessagingError) -> Socket
+  private let connectOthers: (ManifestRequest, [SharedTensor]) -> OtherWorkers
   private var socket: Socket
-  /// Bytes that are there, all bytes, and those that came over the wire.
-  private var (done, all, received) = (0, 0, 0)
+  private var others: OtherWorkers?
+  /// Bytes that are there, all bytes, those that came over the wire, and those of them that came from
+  /// other workers.
+  private var (done, all, received, receivedFromOthers) = (0, 0, 0, 0)
   /// Tensors whose chunks are being asked for, in order, with the next chunk of each.
   private var open: [(writer: TensorCacheWriter, next: Int)] = []
   private var missing: ArraySlice<SharedTensor> = []
@@ -58,11 +62,23 @@ final class ModelFetch {
       return socket
     }
     self.connect = connect
+    connectOthers = { request, tensors in
+      OtherWorkers(assign.weightSources, request, tensors, options, configuration, in: context)
+    }
     socket = try connect()
   }
 
+  /// What has come.
+  struct Result {
+    let config: ModelConfig
+    let checkpoint: Checkpoint
+    let lease: TensorLease
+    /// The same for others.
+    let source: ModelSource
+  }
+
   /// - Throws: `FetchInterrupted`, or why the weights can't be had.
-  func run() throws -> (ModelConfig, Checkpoint, TensorLease) {
+  func run() throws -> Result {
     defer { hooks.progress(0, 0) }
     let start = Clock.milliseconds
     let manifest = try askForManifest()
@@ -79,12 +95,19 @@ final class ModelFetch {
     all = tensors.reduce(0) { $0 + $1.byteCount }
     missing = try tensors.filter { try !isCached($0) }[...]
     hooks.report(.fetching(byteCount: all, cached: done, directory: cache.directory))
+    if !missing.isEmpty { try greetOthers(tensors) }
     try fetch()
-    hooks.report(.fetched(byteCount: received, milliseconds: Clock.milliseconds - start))
-    return (config, cache.checkpoint(tensors), lease)
+    hooks.report(
+      .fetched(
+        byteCount: received, fromWorkers: receivedFromOthers,
+        milliseconds: Clock.milliseconds - start))
+    let checkpoint = cache.checkpoint(tensors)
+    return Result(
+      config: config, checkpoint: checkpoint, lease: lease,
+      source: ModelSource(config: config, cache: checkpoint, tensors: tensors, by: manifest))
   }
 
-  private static func tensors(of manifest: Manifest) throws(Failure) -> [SharedTensor] {
+  static func tensors(of manifest: Manifest) throws(Failure) -> [SharedTensor] {
     var tensors: [SharedTensor] = []
     for entry in manifest.tensors {
       let size = ContentHash.byteCount
@@ -97,7 +120,7 @@ final class ModelFetch {
           notes: manifest.notes, chunks: chunks)
       else {
         throw Failure(
-          code: "bad_manifest", message: "the coordinator says nonsense of '\(entry.name)'")
+          code: "bad_manifest", message: "a manifest says nonsense of '\(entry.name)'")
       }
       tensors.append(tensor)
     }
@@ -122,10 +145,27 @@ final class ModelFetch {
 
   // MARK: Asking
 
+  private var manifestRequest: ManifestRequest {
+    ManifestRequest(fingerprint: assign.fingerprint, blocks: assign.stages[assign.stage].blocks)
+  }
+
+  /// Gives other workers a moment to say what they have; who needs longer is asked when it has.
+  private func greetOthers(_ tensors: [SharedTensor]) throws {
+    guard !assign.weightSources.isEmpty else { return }
+    let others = connectOthers(manifestRequest, tensors)
+    self.others = others
+    let end = Clock.milliseconds + limits.sourceGreetingMilliseconds
+    while others.areExpected, Clock.milliseconds < end {
+      if hooks.isInterrupted() { throw FetchInterrupted() }
+      var poller = Poller()
+      others.wait(in: &poller)
+      _ = try poller.wait(.milliseconds(20))
+      while others.next() != nil {}
+    }
+  }
+
   private func askForManifest() throws -> Manifest {
-    let request = ModelMessage.manifestRequest(
-      ManifestRequest(
-        fingerprint: assign.fingerprint, blocks: assign.stages[assign.stage].blocks))
+    let request = ModelMessage.manifestRequest(manifestRequest)
     try socket.send(request.encode())
     // It may have to read all of the weights first.
     for _ in 0..<max(1, limits.loadMilliseconds / limits.fetchStallMilliseconds) {
@@ -156,7 +196,14 @@ final class ModelFetch {
     let deadline = Clock.milliseconds + limits.fetchStallMilliseconds
     while Clock.milliseconds < deadline {
       if hooks.isInterrupted() { throw FetchInterrupted() }
-      guard let frames = try socket.receive(wait: .milliseconds(50)) else { continue }
+      if let message = try receiveFromOthers() { return message }
+      guard let frames = try socket.receive() else {
+        var poller = Poller()
+        _ = poller.add(socket)
+        others?.wait(in: &poller)
+        _ = try poller.wait(.milliseconds(50))
+        continue
+      }
       let message = try ModelMessage.decode(frames)
       if case .refusal(let failure) = message {
         // Another coordinator than the one that gave the manifest; its order is on its way.
@@ -164,6 +211,19 @@ final class ModelFetch {
         throw failure
       }
       return message
+    }
+    return nil
+  }
+
+  /// A chunk of another worker's; what others don't give is asked for elsewhere.
+  private func receiveFromOthers() throws -> ModelMessage? {
+    while let event = others?.next() {
+      switch event {
+      case .chunk(let request, let bytes):
+        receivedFromOthers += bytes.byteCount
+        return .chunk(request, bytes)
+      case .lost(let requests): for request in requests { try send(request) }
+      }
     }
     return nil
   }
@@ -190,6 +250,7 @@ final class ModelFetch {
   }
 
   private func send(_ request: ChunkRequest) throws {
+    if others?.ask(request) ?? false { return }
     try socket.send(ModelMessage.chunkRequest(request).encode(), wait: .milliseconds(5000))
   }
 

@@ -14,12 +14,28 @@ struct ModelSource: Sendable {
   private var notes: [String: String] = [:]
   private var known: [String: SharedTensor] = [:]
   private var nameOfHash: [[UInt8]: String] = [:]
+  /// The manifest that it came by, where it is no folder but what a worker has fetched.
+  private var fetched: Manifest?
+
+  /// What a worker has fetched by `manifest`: `tensors`, in its cache.
+  init(config: ModelConfig, cache: Checkpoint, tensors: [SharedTensor], by manifest: Manifest) {
+    self.init(directory: cache.directory, config: config)
+    checkpoint = cache
+    notes = manifest.notes
+    for tensor in tensors {
+      known[tensor.name] = tensor
+      nameOfHash[tensor.hash.bytes] = tensor.name
+    }
+    fetched = manifest
+  }
 
   init(directory: String, config: ModelConfig) {
     self.directory = directory
     self.config = config
   }
 
+  /// The code of a refusal: the files aren't what they were when they were hashed.
+  static let modelChanged = "model_changed"
   /// The code of a refusal: nobody has asked for a manifest with this tensor here.
   static let unknownTensor = "unknown_tensor"
 
@@ -36,6 +52,13 @@ struct ModelSource: Sendable {
           message: "blocks \(request.blocks) of model \(request.fingerprint) are not to be had here"
         ))
     }
+    if let fetched {
+      // All there is: whoever asks takes what it needs.
+      return .manifest(
+        Manifest(
+          blocks: request.blocks, configuration: fetched.configuration,
+          generation: fetched.generation, notes: notes, tensors: fetched.tensors))
+    }
     do {
       let checkpoint = try opened()
       let names = try checkpoint.tensorNames(of: request.blocks, config: config)
@@ -46,7 +69,7 @@ struct ModelSource: Sendable {
       return .manifest(try manifest(request.blocks, names))
     } catch {
       return .refusal(
-        Failure(code: "model_unreadable", message: "the coordinator can't give the model: \(error)")
+        Failure(code: "model_unreadable", message: "the model can't be given: \(error)")
       )
     }
   }
@@ -55,21 +78,19 @@ struct ModelSource: Sendable {
   func answer(to request: ChunkRequest) -> ModelMessage {
     guard let name = nameOfHash[request.tensor], let tensor = known[name],
       tensor.chunks.indices.contains(request.chunk),
-      let data = try? checkpoint?.tensor(name), data.byteCount == tensor.byteCount
+      let checkpoint
     else {
       return .refusal(
         Failure(code: Self.unknownTensor, message: "no such chunk; ask for the manifest again"))
     }
-    let range = tensor.range(ofChunk: request.chunk)
-    // The mapped file's own pages: nothing is copied, and nothing stays in memory for it.
-    guard
-      let bytes = Tensor(
-        viewing: data.storage, byteOffset: data.byteOffset + range.lowerBound, elementType: .u8,
-        shape: [range.count])
-    else {
-      return .refusal(Failure(code: Self.unknownTensor, message: "the chunk reaches past its file"))
+    do throws(CheckpointError) {
+      // Read, not mapped: a file that somebody cuts off must not end the coordinator.
+      let bytes = try checkpoint.bytes(of: name, tensor.range(ofChunk: request.chunk))
+      return .chunk(request, Frame(storage: bytes))
+    } catch {
+      return .refusal(
+        Failure(code: Self.modelChanged, message: "the model can't be given: \(error)"))
     }
-    return .chunk(request, Frame(tensor: bytes))
   }
 
   private mutating func opened() throws -> Checkpoint {
@@ -82,7 +103,7 @@ struct ModelSource: Sendable {
 
   private mutating func hash(_ name: String, in checkpoint: Checkpoint) throws {
     guard
-      let shared = SharedTensor(name: name, tensor: try checkpoint.tensor(name), notes: notes)
+      let shared = try SharedTensor(name: name, of: checkpoint, notes: notes)
     else {
       throw CheckpointError.malformed(path: directory, reason: "'\(name)' has no bytes")
     }

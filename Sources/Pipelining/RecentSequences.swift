@@ -1,7 +1,7 @@
 /// The numbers of the micro-batches that came last, so that a second copy of one is recognised.
 struct RecentSequences {
   /// More than can be under way (`Limits.messagesInFlight`), and so than can come late.
-  private static let countMaximum = 1024
+  private static let countMaximum = 2048
   private var known: Set<UInt64> = []
   private var order: [UInt64] = []
   private var next = 0

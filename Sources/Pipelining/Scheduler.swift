@@ -209,10 +209,13 @@ public struct Scheduler {
       return nil
     }
     let rowsMaximum = limits.prefillRows(workerCount: plan.workerCount)
+    let places = limits.requestsInFlight(decodeStages: plan.decodeStageCount)
     var chosen: [UInt64] = []
     var rows = 0
     var isFull = false
     for id in replays {
+      // An earlier plan may have had more places, and its workers more room for caches together.
+      if active.count + chosen.count >= places { break }
       guard let record = records[id] else { continue }
       let more = rowCount(of: record.request)
       isFull = !chosen.isEmpty && (rows + more > rowsMaximum || record.isSuspect)
@@ -225,7 +228,7 @@ public struct Scheduler {
     }
     replays.removeAll(where: chosen.contains)
     while !isFull, let next = waiting.first,
-      hasPlace(next.request.handling.priority)
+      hasPlace(next.request.handling.priority, plan)
     {
       let more = rowCount(of: next.request)
       if !chosen.isEmpty && rows + more > rowsMaximum { break }
@@ -333,12 +336,13 @@ public struct Scheduler {
   }
 
   /// Whether one more request of this priority may be under way.
-  private func hasPlace(_ priority: Handling.Priority) -> Bool {
+  private func hasPlace(_ priority: Handling.Priority, _ plan: PipelinePlan) -> Bool {
     // What stands in line for its replay has its place.
-    guard records.count < limits.requestsInFlight else { return false }
+    let stages = plan.decodeStageCount
+    guard records.count < limits.requestsInFlight(decodeStages: stages) else { return false }
     return priority == .interactive
       || records.values.count { $0.request.handling.priority == .batch }
-        < limits.batchRequestsInFlight
+        < limits.batchRequestsInFlight(decodeStages: stages)
   }
 
   private mutating func endPrefill(of request: UInt64) {

@@ -25,6 +25,7 @@ public final class StageExecutor {
   /// The weights and the arithmetic.
   let section: ModelSection
   private let limits: Limits
+  private let cacheCountMaximum: Int
   private var queue: [MicroBatch] = []
   private var caches: [UInt64: KVCache] = [:]
   private var decodeGroups: DecodeGroups?
@@ -49,6 +50,7 @@ public final class StageExecutor {
     self.stage = stage
     self.epoch = epoch
     self.limits = limits
+    cacheCountMaximum = limits.cachesPerStage(decodeStages: plan.decodeStageCount)
     meter = StageMeter(stage: stage)
     if section.takesTokens {
       decodeGroups = DecodeGroups(
@@ -155,7 +157,7 @@ public final class StageExecutor {
       if isPrefill, !section.decoderLayers.isEmpty {
         // What an earlier plan left of the request is no use any more.
         caches[segment.request] = nil
-        guard caches.count < limits.cachesPerStage else {
+        guard caches.count < cacheCountMaximum else {
           throw Failure(code: "overloaded", message: "stage \(stage) holds \(caches.count) caches")
         }
         caches[segment.request] = section.makeCache(capacity: segment.capacity)

@@ -10,6 +10,10 @@ struct StageModel {
   let checkpoint: Checkpoint
   /// Keeps what was fetched in the cache as long as it is in use; nil for a folder.
   let lease: TensorLease?
+  /// What others may have of it.
+  let source: ModelSource
+  /// Whether that is the whole model.
+  var hasAllWeights: Bool { lease == nil }
 
   /// - Throws: `Failure`, `ModelError`, `CheckpointError`, `MessagingError` or `FetchInterrupted`.
   init(
@@ -27,9 +31,11 @@ struct StageModel {
       }
       checkpoint = try Checkpoint(directory: directory)
       lease = nil
+      source = ModelSource(directory: directory, config: config)
     } else {
-      let fetch = try ModelFetch(assign, configuration, in: context, hooks)
-      (config, checkpoint, lease) = try fetch.run()
+      let fetched = try ModelFetch(assign, configuration, in: context, hooks).run()
+      (config, checkpoint, lease) = (fetched.config, fetched.checkpoint, fetched.lease)
+      source = fetched.source
     }
   }
 

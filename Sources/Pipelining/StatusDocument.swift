@@ -95,6 +95,8 @@ public struct StatusDocument: Codable, Sendable, Equatable {
   var stages: [Stage]
   var workers: [Worker]
   var wantedWorkers: Int
+  /// Requests that a batch keeps under way by itself.
+  var batchWindow: Int
 
   /// A status as it is written.
   public init(_ status: Status) {
@@ -117,6 +119,7 @@ public struct StatusDocument: Codable, Sendable, Equatable {
         threads: $0.threads, memoryBytes: $0.memoryBytes)
     }
     wantedWorkers = status.wantedWorkerCount
+    batchWindow = status.batchWindow
   }
 
   /// The JSON, with sorted keys.

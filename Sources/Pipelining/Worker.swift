@@ -12,6 +12,9 @@ public final class Worker {
   private let gate: Gatekeeper
   private let data: Socket
   private let control: WorkerControl
+  /// Gives others the weights that this worker has; nil where they couldn't reach it.
+  private let weights: ModelDoor?
+  private var hasAllWeights = false
   private let report: (WorkerReport) -> Void
   private let gateReports: Mailbox<GateReport>
   private var stage: AssignedStage?
@@ -43,15 +46,36 @@ public final class Worker {
     try data.bind(configuration.dataEndpoint)
     let endpoint = try data.lastEndpoint()
     report(.listening(endpoint: endpoint))
+    let weights = try Self.door(beside: endpoint, configuration) { _ = gateReports.post($0) }
+    self.weights = weights
+    var registration = Register(
+      name: configuration.name, host: ProcessInfo.processInfo.hostName,
+      dataEndpoint: configuration.advertisedEndpoint
+        ?? Endpoints.advertised(endpoint, toward: configuration.coordinatorEndpoint),
+      instructionSet: Kernels.instructionSet, threads: configuration.threadCount,
+      memoryBytes: Int(clamping: ProcessInfo.processInfo.physicalMemory),
+      softwareVersion: configuration.softwareVersion)
+    registration.weightsEndpoint =
+      weights.map {
+        Endpoints.advertised($0.endpoint, toward: configuration.coordinatorEndpoint)
+      } ?? ""
     control = try WorkerControl(
-      configuration,
-      registration: Register(
-        name: configuration.name, host: ProcessInfo.processInfo.hostName,
-        dataEndpoint: configuration.advertisedEndpoint
-          ?? Endpoints.advertised(endpoint, toward: configuration.coordinatorEndpoint),
-        instructionSet: Kernels.instructionSet, threads: configuration.threadCount,
-        memoryBytes: Int(clamping: ProcessInfo.processInfo.physicalMemory),
-        softwareVersion: configuration.softwareVersion), in: context, gate: gate)
+      configuration, registration: registration, in: context,
+      gates: [gate] + (weights.map { [$0.gate] } ?? []))
+  }
+
+  /// Where other workers get what this one has. Behind a translation of addresses they don't reach it.
+  private static func door(
+    beside endpoint: String, _ configuration: WorkerConfiguration,
+    report: @escaping @Sendable (GateReport) -> Void
+  ) throws(MessagingError) -> ModelDoor? {
+    guard configuration.advertisedEndpoint == nil else { return nil }
+    return try ModelDoor(
+      SharedSource(nil), endpoint: Endpoints.beside(endpoint, suffix: "weights"),
+      configuration.links, configuration.limits, uploads: configuration.limits.uploads
+    ) { told in
+      if case .gate(let gateReport) = told { report(gateReport) }
+    }
   }
 
   /// A handle that ends `run` from another thread.
@@ -169,7 +193,10 @@ public final class Worker {
       let loaded = try AssignedStage(
         assign, previous: stage, configuration: configuration, in: context
       ) {
-        try StageModel(assign, configuration: configuration, in: context, fetchHooks)
+        let model = try StageModel(assign, configuration: configuration, in: context, fetchHooks)
+        weights?.offer(model.source)
+        hasAllWeights = model.hasAllWeights
+        return model
       }
       let blocks = assign.stages[assign.stage].blocks
       let milliseconds = Clock.milliseconds - start
@@ -205,11 +232,11 @@ public final class Worker {
   }
 
   private func sayReady(_ stage: AssignedStage, milliseconds: Int) {
-    control.send(
-      .ready(
-        Ready(
-          epoch: stage.assign.epoch, stage: stage.assign.stage, loadMilliseconds: milliseconds,
-          weightBytes: stage.weightByteCount)))
+    var ready = Ready(
+      epoch: stage.assign.epoch, stage: stage.assign.stage, loadMilliseconds: milliseconds,
+      weightBytes: stage.weightByteCount)
+    ready.hasAllWeights = hasAllWeights
+    control.send(.ready(ready))
   }
 
   /// - Returns: whether there was something to do.

@@ -79,11 +79,11 @@ public enum WorkerReport: Sendable, Equatable {
   /// Its stage is loaded.
   case ready(
     stage: Int, blocks: Range<Int>, weightBytes: Int, milliseconds: Int, areWeightsKept: Bool)
-  /// It has no files of the model, and gets the weights of its stage from the coordinator; some of
-  /// them are in its cache.
+  /// It has no files of the model, and gets the weights of its stage from other workers and the
+  /// coordinator; some of them are in its cache.
   case fetching(byteCount: Int, cached: Int, directory: String)
-  /// The weights are there; so many bytes had to come.
-  case fetched(byteCount: Int, milliseconds: Int)
+  /// The weights are there; so many bytes had to come, and so many of them came from other workers.
+  case fetched(byteCount: Int, fromWorkers: Int, milliseconds: Int)
   /// The plan ended; it waits for another.
   case reset
   /// What the gatekeeper of its data endpoint did.

@@ -50,15 +50,15 @@ final class WorkerControl: Sendable {
   private let taken = Atomic(0)
   private let registration: Register
   private let configuration: WorkerConfiguration
-  private let gate: Gatekeeper
+  private let gates: [Gatekeeper]
   private let isStopping = Atomic(false)
 
   init(
     _ configuration: WorkerConfiguration, registration: Register, in context: Context,
-    gate: Gatekeeper
+    gates: [Gatekeeper]
   ) throws(MessagingError) {
     self.configuration = configuration
-    self.gate = gate
+    self.gates = gates
     self.registration = registration
     inbox = try Mailbox(capacity: configuration.limits.mailbox)
     outbox = try Mailbox(capacity: configuration.limits.mailbox)
@@ -149,8 +149,8 @@ final class WorkerControl: Sendable {
         }
         // At once, while the main thread computes or loads: neighbours connect meanwhile.
         if case .assign(let assign) = message {
-          try gate.admit(
-            workers: assign.stages.flatMap(\.workers).map(\.publicKey).filter { !$0.isEmpty })
+          let keys = assign.stages.flatMap(\.workers).map(\.publicKey).filter { !$0.isEmpty }
+          for gate in gates { try gate.admit(workers: keys) }
         }
         post(.order(message))
       }

@@ -158,6 +158,7 @@ struct BatchCommand: AsyncParsableCommand, Sendable {
   ) async throws {
     let watch = answering.watch
     configuration.model = answering.model
+    configuration.roomInCluster = { watch?.batchWindow }
     var rows = AnswerTable()
     var display = ProgressDisplay(watch: watch)
     let summary: BatchSummary

@@ -14,9 +14,10 @@ final class ClusterWatch: Sendable {
   private let state = Mutex(State())
   private let task: Mutex<Task<Void, Never>?>
 
-  /// Begins to ask.
-  init(_ service: RemoteAnswerService) {
+  /// Begins to ask; `status` is what was heard last.
+  init(_ service: RemoteAnswerService, knowing status: Status) {
     self.service = service
+    state.withLock { $0.latest = status }
     task = Mutex(nil)
     let work = Task { [weak self] in
       while !Task.isCancelled {
@@ -43,6 +44,11 @@ final class ClusterWatch: Sendable {
     let busy = status.stages.filter { $0.name == status.bottleneck }.map(\.recentBusyShare).max()
     return "slowest: \(status.bottleneck)"
       + (busy.map { ", \(Int(($0 * 100).rounded())) % busy" } ?? "")
+  }
+
+  /// Requests that a batch keeps under way, by the plan; nil when that isn't known.
+  var batchWindow: Int? {
+    state.withLock { $0.latest }.flatMap { $0.batchWindow > 0 ? $0.batchWindow : nil }
   }
 
   /// What each stage did of `elapsed`, the time of the whole batch. Waits for a word of each worker

@@ -96,6 +96,8 @@ struct EvalCommand: AsyncParsableCommand, Sendable {
   ) async throws {
     // Kept answers go on with the same model only.
     configuration.model = answering.model
+    let watch = answering.watch
+    configuration.roomInCluster = { watch?.batchWindow }
     let runner = BatchRunner(configuration, service: answering.service)
     var display = ProgressDisplay(watch: answering.watch, name: "eval")
     let summary: BatchSummary

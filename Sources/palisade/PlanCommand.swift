@@ -132,7 +132,7 @@ struct PlanCommand: AsyncParsableCommand {
     let (stages, names) = PlanNode.plan(of: status)
     return Situation(
       config: config, precision: precision, nodes: nodes,
-      workload: simulation.workload(status.service),
+      workload: simulation.workload(status),
       present: stages.isEmpty ? nil : (stages, names, status.service.imagesPerSecond))
   }
 }

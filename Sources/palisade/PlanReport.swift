@@ -29,7 +29,8 @@ struct PlanReport {
       (["workers (\(situation.precision.rawValue)):"] + shown + [
         "requests: a picture, \(Readable.fixed(workload.promptTokens, places: 1)) prompt tokens, "
           + "\(Readable.fixed(workload.answerTokens, places: 1)) answer tokens, "
-          + "\(workload.requestsInFlight) in flight"
+          + (workload.fixedInFlight.map { "\($0) in flight" }
+            ?? "28 in flight for each worker that decodes, 56 at least")
       ]).joined(separator: "\n"))
   }
 

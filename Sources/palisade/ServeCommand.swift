@@ -36,6 +36,18 @@ struct ServeCommand: AsyncParsableCommand {
   var workers: String?
   @Option(help: "Where to listen for workers and clients; port * is a free one.")
   var endpoint: String?
+  @Option(help: "Where to take results of the last stage (default: a free port beside --endpoint).")
+  var results: String?
+  @Option(help: "Where to give weights to workers without files (default: as for --results).")
+  var weights: String?
+  @Option(
+    help: ArgumentHelp(
+      "How workers reach this machine for results and weights, behind NAT or a proxy.",
+      discussion:
+        "A host, at the ports of --results and --weights (fix them, to forward them), or "
+        + "tcp://HOST:PORT, which leads to --results alone. Without it, workers use the address at which "
+        + "they reach the coordinator."))
+  var advertise: String?
   @Option(help: "Write the endpoint, with the real port, to this file once listening.")
   var endpointFile: String?
   @Option(help: "Precision of the arithmetic (default: the cluster file's, else the checkpoint's).")
@@ -68,14 +80,18 @@ struct ServeCommand: AsyncParsableCommand {
     if workers == "0" {
       guard http.http != nil else { throw ValidationError("--workers 0 needs --http ADDRESS") }
       guard endpoint == nil, endpointFile == nil, cluster == nil, link.keys == nil, link.key == nil,
-        wire == nil
+        wire == nil, results == nil, weights == nil, advertise == nil
       else {
         throw ValidationError(
-          "--workers 0 has no cluster; leave --endpoint, --cluster, --wire and --keys out")
+          "--workers 0 has no cluster; leave --endpoint, --results, --weights, --advertise, --cluster, "
+            + "--wire and --keys out")
       }
     }
     guard (0...86_400).contains(outage) else {
       throw ValidationError("--outage takes 0 to 86400 seconds")
+    }
+    if let advertise, !Endpoints.isComplete(advertise), !Endpoints.isHost(advertise) {
+      throw ValidationError("--advertise takes a host or tcp://HOST:PORT, not '\(advertise)'")
     }
     if let threads, !(1...64).contains(threads) || workers != "0" {
       throw ValidationError("--threads takes 1 to 64, and goes with --workers 0")
@@ -120,7 +136,7 @@ struct ServeCommand: AsyncParsableCommand {
     if let minimum = (workers ?? file?.workers).flatMap(ClusterFile.automatic) {
       cluster.planning = .measured(minimum: minimum)
     }
-    cluster.links = try link.links(.coordinator)
+    try reach(&cluster)
     cluster.encoding = wire ?? file?.wire ?? .exact
     cluster.model = try LocalModel.identity(
       directory: absolute, precision: cluster.precision, maskDecoder: maskDecoder,
@@ -146,13 +162,21 @@ struct ServeCommand: AsyncParsableCommand {
     try await serve(coordinator, answers, server, limits, stopped.stream)
   }
 
+  /// How others come to this process.
+  private func reach(_ cluster: inout Coordinator.Configuration) throws {
+    (cluster.resultsEndpoint, cluster.weightsEndpoint) = (results, weights)
+    cluster.advertised = advertise
+    cluster.links = try link.links(.coordinator)
+  }
+
   /// Everything that goes on until somebody says stop.
   private func serve(
     _ coordinator: Coordinator, _ answers: EngineAnswerService, _ server: HTTPServer?,
     _ limits: Limits, _ stopped: AsyncStream<Int32>
   ) async throws {
     let service = ClientService(
-      coordinator: coordinator, service: answers, requestCountMaximum: limits.requestsWaiting)
+      coordinator: coordinator, service: answers,
+      requestCountMaximum: limits.requestsInFlightMaximum + limits.requestsWaiting)
     // Ends with the coordinator's thread, after its last word to the workers; nothing cancels it.
     let reports = Task {
       for await report in coordinator.reports { Terminal.note("serve: \(Self.text(report))") }
@@ -223,6 +247,7 @@ struct ServeCommand: AsyncParsableCommand {
   private static func text(_ report: CoordinatorReport) -> String {
     switch report {
     case .listening(let endpoint): "listening at \(endpoint)"
+    case .advertised(let bound, let told): "takes results at \(bound); workers are told \(told)"
     case .workerJoined(let name, let endpoint): "worker \(name) joined (\(endpoint))"
     case .workerLost(let name, let reason): "worker \(name) \(reason)"
     case .shared(let blocks, let bytes):

@@ -17,8 +17,12 @@ struct ServiceOptions: ParsableArguments {
   var cluster: String?
   @Option(help: "Seconds to wait for a cluster that isn't ready yet.")
   var wait: Int = 60
-  @Option(help: "Requests under way at once.")
-  var window: Int = JobLimits.defaultWindow
+  @Option(
+    help: """
+      Requests under way at once (default: as many as the cluster's plan takes, 28 for each worker that \
+      decodes, and \(JobLimits.defaultWindow) in this process).
+      """)
+  var window: Int?
   @Option(help: "Tokens of an answer at most, where the request doesn't say.")
   var maxTokens: Int = 256
   @OptionGroup var local: LocalOptions
@@ -36,7 +40,7 @@ struct ServiceOptions: ParsableArguments {
     guard model == nil || link.isEmpty else {
       throw ValidationError("--keys, --key and --insecure go with a cluster, not with --model")
     }
-    guard (1...JobLimits.maximumWindow).contains(window) else {
+    guard (1...JobLimits.maximumWindow).contains(window ?? 1) else {
       throw ValidationError("--window takes 1 to \(JobLimits.maximumWindow)")
     }
     guard (0...86400).contains(wait) else { throw ValidationError("--wait takes 0 to 86400") }
@@ -93,7 +97,7 @@ struct ServiceOptions: ParsableArguments {
     let status = try await ClusterReadiness.wait(endpoint, links: links, seconds: wait)
     let service = try RemoteAnswerService(endpoint: endpoint, links: links)
     return Answering(
-      service: service, watch: ClusterWatch(service), model: status.model,
+      service: service, watch: ClusterWatch(service, knowing: status), model: status.model,
       pictureSide: status.pictureSide)
   }
 }

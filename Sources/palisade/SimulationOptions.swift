@@ -12,7 +12,11 @@ struct SimulationOptions: ParsableArguments {
   @Option(help: "Answer tokens (default: what the cluster gave so far, else 20).")
   var answerTokens: Double?
   @Option(help: "How far answers are from their mean, as a share: 0 to 1.") var spread: Double = 0.5
-  @Option(help: "Requests in flight.") var window: Int = Limits().batchRequestsInFlight
+  @Option(help: "Requests in flight (default: as the scheduler has it, 28 for each that decodes).")
+  var window: Int?
+  @Option(
+    help: "How rows travel from stage to stage: f32, bf16 or int8 (default: as the cluster does).")
+  var wire: TensorEncoding?
   @Option(help: "Mbit/s between machines, in place of what was measured.") var linkRate: Double?
   @Option(help: "Milliseconds on the way between machines, in place of what was measured.")
   var latency: Double?
@@ -32,7 +36,7 @@ struct SimulationOptions: ParsableArguments {
   @Option(help: "Simulated seconds of each row of --scale's table.") var scaleSeconds: Double = 1800
 
   func check() throws {
-    guard (1...10_000_000).contains(requests), (1...100_000).contains(window),
+    guard (1...10_000_000).contains(requests), (1...100_000).contains(window ?? 1),
       (1...100_000).contains(claimSize), (0...1).contains(spread)
     else { throw ValidationError("--requests, --window, --claim-size or --spread is out of range") }
     let positive = [promptTokens, answerTokens ?? 1, linkRate ?? 1]
@@ -47,12 +51,15 @@ struct SimulationOptions: ParsableArguments {
     }
   }
 
-  func workload(_ service: ServiceStatus?) -> Workload {
+  func workload(_ status: Status?) -> Workload {
+    let service = status?.service
     var tokens = answerTokens ?? 20
     if answerTokens == nil, let service, service.succeeded > 0 {
       tokens = Double(service.tokens) / Double(service.succeeded)
     }
-    return Workload(promptTokens: promptTokens, answerTokens: tokens, requestsInFlight: window)
+    return Workload(
+      promptTokens: promptTokens, answerTokens: tokens, requestsInFlight: window,
+      encoding: wire ?? status?.encoding ?? .exact)
   }
 
   /// One pipeline.

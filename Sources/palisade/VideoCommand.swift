@@ -110,7 +110,7 @@ struct VideoCommand: AsyncParsableCommand, Sendable {
       for (index, source) in sources.enumerated() {
         var options = try video.session(
           source, prompt: prompt, resume: file.resumePoints[source.name],
-          window: work.window == JobLimits.defaultWindow ? nil : work.window)
+          window: work.window)
         options.sampling.maximumTokens = work.maxTokens
         options.sampling.grammar = constrain ? PromptTask.grammar(of: prompt) : nil
         options.pictureSide = answering.pictureSide

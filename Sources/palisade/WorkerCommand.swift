@@ -12,7 +12,8 @@ struct WorkerCommand: ParsableCommand {
     discussion: """
       Connects to a coordinator (`palisade serve`), takes the stage it is given, maps that stage's
       weights and no others, and works until Ctrl-C or the coordinator's end. Where the model's files
-      are not on this machine, the weights come from the coordinator and stay in a cache.
+      are not on this machine, the weights come from workers that have them and from the coordinator,
+      and stay in a cache.
       """)
 
   @Option(help: "Where the coordinator listens, e.g. tcp://127.0.0.1:7400 or ipc:///tmp/palisade.")
@@ -102,8 +103,9 @@ struct WorkerCommand: ParsableCommand {
     case .fetching(let bytes, let cached, let directory):
       "has no files of the model: \(bytes) bytes of weights, \(cached) of them in \(directory), the "
         + "rest from the coordinator"
-    case .fetched(let bytes, let milliseconds):
-      "has its weights: \(bytes) bytes came in \(milliseconds) ms"
+    case .fetched(let bytes, let fromWorkers, let milliseconds):
+      "has its weights: \(bytes) bytes came in \(milliseconds) ms, \(fromWorkers) of them from other "
+        + "workers"
     case .gate(let report): LinkOptions.text(report)
     case .reset: "the plan has ended; waiting for another"
     case .away(let milliseconds):

@@ -44,6 +44,33 @@ import Testing
     #expect(outputs.count == 1)
   }
 
+  @Test("The window follows the cluster's plan, and what a user says goes before it")
+  func windowOfTheCluster() async throws {
+    for (window, room, most) in [(nil, 50, 50), (5, 50, 5), (nil, nil, 32), (nil, 3, 32)] {
+      let folder = try TemporaryFolder()
+      // Long enough that all that may be under way are, however busy the machine is.
+      let service = FakeService(delay: { _ in .milliseconds(400) })
+      var configuration = try configuration(folder, lines(most + 20))
+      configuration.window = window
+      configuration.roomInCluster = { room }
+      let summary = try await BatchRunner(configuration, service: service).run()
+      #expect(summary.exitCode == 0)
+      #expect(service.counts.withLock { $0.most } == most, "\(String(describing: room))")
+    }
+  }
+
+  @Test("A window beyond the usual holds no more bytes of pictures than the usual one may")
+  func windowOfLargePictures() {
+    func window(_ largest: Int, room: Int? = 400, fixed: Int? = nil) -> Int {
+      BatchRun.inFlight(window: fixed, room: room, largestByteCount: largest)
+    }
+    #expect(window(0) == 400 && window(3_000_000) == 400)
+    #expect(window(10 << 20) == 204)
+    #expect(window(JobLimits.requestImageByteCount) == JobLimits.defaultWindow)
+    #expect(window(0, room: nil) == JobLimits.defaultWindow && window(0, room: 9999) == 512)
+    #expect(window(10 << 20, fixed: 500) == 500 && window(0, fixed: 0) == 1)
+  }
+
   @Test("Results appear as they finish, whatever waits in front of them")
   func asTheyFinish() async throws {
     let folder = try TemporaryFolder()

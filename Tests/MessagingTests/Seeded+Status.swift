@@ -100,6 +100,8 @@ extension Seeded {
         speed: seeded.flag() ? seeded.workerSpeed() : nil, note: seeded.text())
     }
     status.wantedWorkerCount = int(0...256)
+    status.batchWindow = int(0...9999)
+    status.encoding = TensorEncoding.allCases.randomElement(using: &self) ?? .exact
     status.modelNumbers = text()
     status.predictedImagesPerSecond = measured()
     status.predictedBottleneck = name()

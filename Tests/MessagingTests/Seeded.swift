@@ -141,7 +141,7 @@ extension Seeded {
         }
       )
     }
-    return Assign(
+    var assign = Assign(
       epoch: u64(),
       modelDirectory: name(),
       precision: name(),
@@ -155,6 +155,10 @@ extension Seeded {
       encoding: TensorEncoding.allCases.randomElement(using: &self) ?? .exact,
       modelEndpoint: name()
     )
+    assign.weightSources = list(0...3) {
+      WorkerAddress(worker: $0.int(0...99), endpoint: $0.name())
+    }
+    return assign
   }
 
   mutating func modelMessage() -> ModelMessage {

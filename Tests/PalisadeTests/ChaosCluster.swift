@@ -34,13 +34,17 @@ final class ChaosCluster {
   private(set) var coordinator: Program.Running
   private(set) var places: [Place] = []
   private var coordinatorStart: ContinuousClock.Instant?
+  /// Whether the link of results leads to this life's of the coordinator.
+  private var areResultsLinked = false
   /// Processes that ended though nobody had ended them.
   private(set) var surprises: [String] = []
 
   static var workerCount: Int { stageCount + spares }
 
   init(seed: UInt64) async throws {
-    let links = (0..<Self.workerCount).flatMap { ["data\($0)", "control\($0)"] } + ["client"]
+    let links =
+      (0..<Self.workerCount).flatMap { ["data\($0)", "control\($0)"] }
+      + ["client", "results"]
     proxy = try await LinkProxy(links, seed: seed)
     let folder = try Program.temporaryFolder()
     file = folder.appending(path: "cluster.yaml").path()
@@ -48,6 +52,7 @@ final class ChaosCluster {
     let told = folder.appending(path: "endpoint").path()
     coordinator = try Program.start([
       "serve", "--cluster", file, "--endpoint", "tcp://127.0.0.1:*", "--endpoint-file", told,
+      "--advertise", proxy.endpoint("results"),
     ])
     for _ in 0..<3000 where !FileManager.default.fileExists(atPath: told) {
       try await Task.sleep(for: .milliseconds(10))
@@ -55,7 +60,9 @@ final class ChaosCluster {
     endpoint = try String(contentsOfFile: told, encoding: .utf8).trimmingCharacters(
       in: .whitespacesAndNewlines)
     let address = endpoint.replacing("tcp://", with: "")
-    for link in links where !link.hasPrefix("data") { try await proxy.say("\(link) to \(address)") }
+    for link in links where link.hasPrefix("control") || link == "client" {
+      try await proxy.say("\(link) to \(address)")
+    }
     for index in 0..<Self.workerCount {
       places.append(Place(process: try worker(index, life: 0)))
     }
@@ -77,7 +84,15 @@ final class ChaosCluster {
     let now = ContinuousClock.now
     if let due = coordinatorStart, due <= now {
       coordinatorStart = nil
-      coordinator = try Program.start(["serve", "--cluster", file, "--endpoint", endpoint])
+      coordinator = try Program.start([
+        "serve", "--cluster", file, "--endpoint", endpoint, "--advertise",
+        proxy.endpoint("results"),
+      ])
+      areResultsLinked = false
+    }
+    if !areResultsLinked, let port = port(coordinator, after: "takes results at ") {
+      try await proxy.say("results to 127.0.0.1:\(port)")
+      areResultsLinked = true
     }
     for index in places.indices {
       if let due = places[index].startAgain {
@@ -91,15 +106,19 @@ final class ChaosCluster {
         }
         places[index].startAgain = now + .seconds(1)
       }
-      if !places[index].isLinked, let port = dataPort(places[index].process) {
+      if !places[index].isLinked,
+        let port = port(places[index].process, after: "takes micro-batches at ")
+      {
         try await proxy.say("data\(index) to 127.0.0.1:\(port)")
         places[index].isLinked = true
       }
     }
   }
 
-  private func dataPort(_ process: Program.Running) -> Substring? {
-    process.errors.split(separator: "\n").first { $0.contains("takes micro-batches at") }?
+  /// The port of an endpoint that a process tells of behind some words.
+  private func port(_ process: Program.Running, after words: String) -> Substring? {
+    let line = process.errors.split(separator: "\n").first { $0.contains(words) }
+    return line?.split(separator: words).last?.split(separator: ";").first?
       .split(separator: ":").last
   }
 
@@ -131,7 +150,7 @@ final class ChaosCluster {
     let end = ContinuousClock.now + .seconds(180)
     while ContinuousClock.now < end {
       try await tick()
-      let isWhole = coordinatorStart == nil && places.allSatisfy { $0.isLinked }
+      let isWhole = coordinatorStart == nil && areResultsLinked && places.allSatisfy { $0.isLinked }
       if isWhole {
         let status = try await Program.run(["status", "--coordinator", endpoint, "--json"])
         let stageCount = status.output.split(separator: "\"instructionSet\"").count - 1

@@ -4,7 +4,8 @@ import Foundation
 struct ChaosScenario {
   enum Kind: String, CaseIterable { case kill, hang, slow, cut, reset, delay }
   enum Phase: String, CaseIterable { case load, prefill, decode, idle }
-  enum Target: String, CaseIterable { case vision, first, last, coordinator }
+  /// What it is done to; of the way of results only links can be cut or slow.
+  enum Target: String, CaseIterable { case vision, first, last, coordinator, results }
 
   var kind: Kind
   var phase: Phase
@@ -20,20 +21,39 @@ struct ChaosScenario {
   init(round: Int, seed: UInt64) {
     let kinds = Kind.allCases
     let targets = Target.allCases
-    // 29 has no divisor in common with the 96 that there are.
+    // 29 has no divisor in common with the 120 that there are.
     let index = (round * 29 + Int(seed % 1000)) % Self.count
     kind = kinds[index % kinds.count]
     phase = Phase.allCases[index / kinds.count % Phase.allCases.count]
     target = targets[index / kinds.count / Phase.allCases.count]
+    kind = kind.suiting(target)
     guard round % 3 == 2 else { return }
     var random = SplitMix(seed: seed &+ UInt64(round))
     let next = targets.firstIndex(of: target).map { $0 + 1 + Int(random.next() % 3) } ?? 0
-    other = (kinds[Int(random.next() % UInt64(kinds.count))], targets[next % targets.count])
+    let second = targets[next % targets.count]
+    other = (kinds[Int(random.next() % UInt64(kinds.count))].suiting(second), second)
+  }
+
+  /// One fault by itself.
+  init(_ kind: Kind, _ target: Target, at phase: Phase) {
+    (self.kind, self.target, self.phase) = (kind.suiting(target), target, phase)
   }
 
   var faults: [(kind: Kind, target: Target)] { [(kind, target)] + (other.map { [$0] } ?? []) }
   var text: String {
     faults.map { "\($0.kind) \($0.target)" }.joined(separator: " + ") + " at \(phase)"
+  }
+}
+
+extension ChaosScenario.Kind {
+  /// The kind of fault that `target` can have, nearest to this one.
+  func suiting(_ target: ChaosScenario.Target) -> Self {
+    guard target == .results else { return self }
+    return switch self {
+    case .kill, .cut: .cut
+    case .hang, .reset: .reset
+    case .slow, .delay: .delay
+    }
   }
 }
 
@@ -61,7 +81,11 @@ final class ChaosFaults {
   /// Does it now.
   func inject(_ scenario: ChaosScenario) async throws {
     let stages = cluster.stages
-    let faults = scenario.faults.map { ($0.kind, place(of: $0.target, stages)) }
+    for fault in scenario.faults where fault.target == .results {
+      try await cut(["results"], as: fault.kind)
+    }
+    let faults = scenario.faults.filter { $0.target != .results }
+      .map { ($0.kind, place(of: $0.target, stages)) }
     guard scenario.phase == .load else {
       for (kind, place) in faults { try await apply(kind, to: place) }
       return
@@ -81,7 +105,7 @@ final class ChaosFaults {
   /// The worker's place; nil is the coordinator.
   private func place(of target: ChaosScenario.Target, _ stages: [Int]) -> Int? {
     switch target {
-    case .coordinator: nil
+    case .coordinator, .results: nil
     case .vision: stages.first
     case .first: stages.dropFirst().first ?? stages.first
     case .last: stages.last
@@ -103,23 +127,25 @@ final class ChaosFaults {
       process.signal(SIGSTOP)
       effects.append((.stopped(process), end))
     case .slow: effects.append((.slowed(process), end))
-    case .cut, .reset, .delay:
-      let links = links(of: place)
-      let (words, undo) =
-        switch kind {
-        case .cut: ("cut", "mend")
-        case .reset: ("reset", "mend")
-        default: ("set delay=30 jitter=30 loss=20", "set delay=0 jitter=0 loss=0")
-        }
-      for link in links { try await cluster.proxy.say("\(link) \(words)") }
-      effects.append((.links(links, undo: undo), end))
+    case .cut, .reset, .delay: try await cut(links(of: place), as: kind)
     }
+  }
+
+  private func cut(_ links: [String], as kind: ChaosScenario.Kind) async throws {
+    let (words, undo) =
+      switch kind {
+      case .cut: ("cut", "mend")
+      case .reset: ("reset", "mend")
+      default: ("set delay=30 jitter=30 loss=20", "set delay=0 jitter=0 loss=0")
+      }
+    for link in links { try await cluster.proxy.say("\(link) \(words)") }
+    effects.append((.links(links, undo: undo), ContinuousClock.now + Self.duration))
   }
 
   /// A worker's line, its way in, or both; all lines to the coordinator.
   private func links(of place: Int?) -> [String] {
     guard let place else {
-      return cluster.places.indices.map { "control\($0)" } + ["client"]
+      return cluster.places.indices.map { "control\($0)" } + ["client", "results"]
     }
     return [["control\(place)"], ["data\(place)"], ["control\(place)", "data\(place)"]][
       Int(random.next() % 3)]

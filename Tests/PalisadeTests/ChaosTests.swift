@@ -92,6 +92,25 @@ import Testing
     Self.table(played, seed: seed)
   }
 
+  /// The way of results alone is cut, or answers the last stage's connections with breaks: the workers
+  /// and the coordinator hear each other all the while, and no answer comes.
+  @Test(arguments: [ChaosScenario.Kind.cut, .reset]) func cutResultsCostNoAnswer(
+    _ kind: ChaosScenario.Kind
+  ) async throws {
+    let workload = try await Workload(lines: 300, prompts: ["caption en"], maximumTokens: 64)
+    let cluster = try await ChaosCluster(seed: 1)
+    defer { cluster.kill() }
+    try await cluster.settle()
+    let before = cluster.coordinator.errors.count
+    let scenario = ChaosScenario(kind, .results, at: .decode)
+    let round = try await play(scenario, workload, cluster, ChaosFaults(cluster, seed: 1))
+    print("chaos, \(scenario.text): longest silence \((round.silence * 10).rounded() / 10) s")
+    #expect(round.isGood, "lost \(round.lost), doubled \(round.doubled), changed \(round.changed)")
+    // It was noticed, or the way of results doesn't lead through the link.
+    #expect(cluster.coordinator.errors.count > before, "\(cluster.coordinator.errors)")
+    #expect(round.silence < 60 && cluster.surprises.isEmpty, "\(cluster.surprises)")
+  }
+
   /// One batch and what happens to it.
   private func play(
     _ scenario: ChaosScenario, _ workload: Workload, _ cluster: ChaosCluster, _ faults: ChaosFaults

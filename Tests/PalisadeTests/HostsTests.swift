@@ -52,7 +52,9 @@ final class Hosts: Sendable {
   }
 
   /// A worker whose way in is a link that can be long.
-  func distantWorker(on number: Int, name: String) async throws -> (Program.Running, LinkProxy) {
+  func distantWorker(
+    on number: Int, name: String, options: [String] = []
+  ) async throws -> (Program.Running, LinkProxy) {
     let address = "10.77.0.\(number)"
     let proxy = try await LinkProxy(["data"], at: address, host: host(number))
     let worker = try worker(
@@ -60,7 +62,7 @@ final class Hosts: Sendable {
       options: [
         "--data", "tcp://\(address):*", "--advertise",
         "tcp://\(address):\(proxy.ports["data"] ?? 0)",
-      ])
+      ] + options)
     var port: Substring?
     for _ in 0..<2000 where port == nil {
       port =
@@ -79,13 +81,14 @@ final class Hosts: Sendable {
 
   /// The same with workers that `start` starts, by the host's number and a name.
   func cluster(
-    shards: Int, _ start: (Int, String) async throws -> Program.Running
+    shards: Int, model: String = Program.model, serveOptions: [String] = [],
+    _ start: (Int, String) async throws -> Program.Running
   ) async throws -> ProcessCluster {
     let coordinator = try Program.start(
       [
-        "serve", "--model", Program.model, "--workers", "1+\(shards)", "--endpoint", endpoint,
+        "serve", "--model", model, "--workers", "1+\(shards)", "--endpoint", endpoint,
         "--keys", keys.path,
-      ], host: host(1))
+      ] + serveOptions, host: host(1))
     var workers: [Program.Running] = []
     for index in 0...shards { workers.append(try await start(2 + index, "w\(index)")) }
     let cluster = ProcessCluster(

@@ -72,6 +72,31 @@ import Testing
     #expect(files(cache).allSatisfy { $0.wholeMatch(of: /[0-9a-f]{64}\.safetensors/) != nil })
   }
 
+  /// Three workers with keys, the first two with caches of their own: the third joins, becomes the
+  /// second replica of the vision stage, and has its weights from the first one.
+  @Test func aJoinerHasItsWeightsFromAWorker() async throws {
+    let expected = try await answers(["--model", Program.model])
+    let keys = try await keys()
+    let folder = try Program.temporaryFolder()
+    let cluster = try await ProcessCluster.start(vision: 1, shards: 1, keys: keys)
+    defer { cluster.kill() }
+    let joiner = try worker(
+      "joiner", cluster.endpoint,
+      ["--keys", keys, "--cache", folder.appending(path: "joiner").path()])
+    let scaled = try await Program.run([
+      "cluster", "scale", "3", "--coordinator", cluster.endpoint, "--keys", keys, "--wait", "120",
+    ])
+    defer { joiner.signal(SIGKILL) }
+    #expect(scaled.status == 0, "\(scaled.errors) \(joiner.errors)")
+    let came = try #require(counts(joiner), "\(joiner.errors)")
+    let match = try #require(joiner.errors.firstMatch(of: /(\d+) of them from other workers/))
+    let fromWorkers = try #require(Int(match.1))
+    #expect(came.came == came.all && fromWorkers > came.all / 2, "\(came), \(fromWorkers)")
+    print("weights: \(came.came) bytes came, \(fromWorkers) of them from other workers")
+    let options = ["--coordinator", cluster.endpoint, "--keys", keys]
+    #expect(try await answers(options) == expected)
+  }
+
   /// A coordinator, a worker with files, and one without that was killed while it fetched; nil when it
   /// was too quick for that.
   private func killed(

@@ -151,7 +151,7 @@ import Testing
     // Three are enough, two are not, and the figures say so.
     var small = try Played()
     let need = MemoryNeed(config: small.state.config, precision: "f32", limits: Limits())
-      .byteCount(of: 0..<small.state.config.blockCount)
+      .byteCount(of: 0..<small.state.config.blockCount, decodeStages: 1)
     for index in 0..<3 { _ = small.join(index, memory: need / 2) }
     try small.settle()
     _ = small.order(.drain(node: "w2"))
@@ -210,7 +210,7 @@ import Testing
     #expect(!refusal.isDone && refusal.text.contains("cluster file"))
     var small = try Played()
     let need = MemoryNeed(config: small.state.config, precision: "f32", limits: Limits())
-      .byteCount(of: 0..<small.state.config.blockCount)
+      .byteCount(of: 0..<small.state.config.blockCount, decodeStages: 1)
     for index in 0..<3 { _ = small.join(index, memory: need * 3 / 4) }
     try small.settle()
     let misfit = try answer(small.order(.scale(workerCount: 1)))
@@ -228,5 +228,45 @@ import Testing
     let words = advice[0].contains("cluster scale 4")
     let effects = played.order(.scale(workerCount: 4))
     #expect(try answer(effects).text.contains("faster") == words)
+    #expect(advice[0].contains("faster") == advice[0].contains("by the model's operations"))
+  }
+
+  /// Where all have measured themselves the gain is what they measured, links included: by operations a
+  /// fourth worker helps, and with links that carry little it doesn't.
+  @Test func theGainIsAsMeasuredWhereAllHaveMeasured() throws {
+    func gain(linkBytesPerSecond: Double, silent: Int? = nil) throws -> String {
+      var played = try running(4)
+      for index in 0..<4 where index != silent {
+        var speed = Made.speed(10)
+        speed.linkBytesPerSecond = linkBytesPerSecond
+        let told = ControlMessage.workerSpeed(speed)
+        _ = played.state.handle(.message(Played.peer(index), told), now: played.now)
+      }
+      return try answer(played.order(.scale(workerCount: 4))).text
+    }
+    let operations = try gain(linkBytesPerSecond: 0, silent: 3)
+    #expect(operations.contains("by the model's operations"), "\(operations)")
+    let measured = try gain(linkBytesPerSecond: 0)
+    #expect(measured.contains("by what its workers measured"), "\(measured)")
+    let narrow = try gain(linkBytesPerSecond: 1000)
+    #expect(
+      narrow.contains("by what its workers measured as fast as before"), "\(narrow)")
+    #expect(measured != narrow)
+  }
+
+  /// What is said is what `plan` foresees for both plans.
+  @Test func theGainIsTheForecasts() throws {
+    var played = try running(4)
+    for index in 0..<4 {
+      let told = ControlMessage.workerSpeed(Made.speed(10 + 5 * Double(index)))
+      _ = played.state.handle(.message(Played.peer(index), told), now: played.now)
+    }
+    let before = try #require(played.state.forecast?.imagesPerSecond)
+    let text = try answer(played.order(.scale(workerCount: 4))).text
+    let after = try #require(played.state.forecast?.imagesPerSecond)
+    let percent = Int(((after / before - 1) * 100).rounded())
+    let words =
+      percent > 0 ? "\(percent) % faster" : percent < 0 ? "\(-percent) % slower" : "as fast"
+    #expect(text.contains("by what its workers measured \(words)"), "\(text), \(percent) %")
   }
 }

@@ -28,6 +28,21 @@ import Testing
     }
   }
 
+  @Test func aCoordinatorIsToldOfByAnotherName() {
+    let bound = "tcp://10.1.2.3:71"
+    #expect(Endpoints.told(bound, as: nil) == bound)
+    #expect(Endpoints.told(bound, as: "head.example") == "tcp://head.example:71")
+    #expect(Endpoints.told("tcp://0.0.0.0:71", as: "[fe80::1]") == "tcp://[fe80::1]:71")
+    #expect(Endpoints.told(bound, as: "tcp://head:9") == "tcp://head:9")
+    #expect(Endpoints.told("ipc:///tmp/r", as: "head") == "ipc:///tmp/r")
+    for name in ["head.example", "10.0.0.1", "gpu-7_a", "[2001:db8::1]"] {
+      #expect(Endpoints.isHost(name), "\(name)")
+    }
+    for name in ["", "*", "0.0.0.0", "[::]", "a:71", "a/b", "tcp://a", "[]", "ä"] {
+      #expect(!Endpoints.isHost(name), "\(name)")
+    }
+  }
+
   @Test func aWorkerListensWhereTheCoordinatorIsReachedFrom() {
     #expect(LocalAddress.toward("127.0.0.1", port: "7400") == "127.0.0.1")
     #expect(LocalAddress.toward("no such host", port: "7400") == nil)

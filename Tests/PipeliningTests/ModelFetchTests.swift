@@ -18,7 +18,13 @@ import Testing
     /// Bytes that came over the wire.
     var received: Int {
       reports.reduce(0) { sum, report in
-        if case .fetched(let bytes, _) = report { sum + bytes } else { sum }
+        if case .fetched(let bytes, _, _) = report { sum + bytes } else { sum }
+      }
+    }
+    /// Of those the ones that other workers gave.
+    var fromWorkers: Int {
+      reports.reduce(0) { sum, report in
+        if case .fetched(_, let bytes, _) = report { sum + bytes } else { sum }
       }
     }
   }
@@ -32,7 +38,7 @@ import Testing
     return config
   }
 
-  private func assign(
+  func assign(
     _ config: ModelConfig, _ blocks: Range<Int>, endpoint: String
   ) -> Assign {
     Assign(
@@ -41,7 +47,7 @@ import Testing
       maximumMicroBatches: 1, fingerprint: config.fingerprint, modelEndpoint: endpoint)
   }
 
-  private func configuration(_ cache: String, limits: Limits = Limits()) -> WorkerConfiguration {
+  func configuration(_ cache: String, limits: Limits = Limits()) -> WorkerConfiguration {
     var configuration = WorkerConfiguration(
       coordinatorEndpoint: "ipc:///tmp/unused", name: "w", threadCount: 1, limits: limits,
       softwareVersion: "test")
@@ -49,10 +55,10 @@ import Testing
     return configuration
   }
 
-  private func fetch(
+  func fetch(
     _ assign: Assign, _ configuration: WorkerConfiguration, _ log: Log = Log(),
     isInterrupted: @escaping () -> Bool = { false }
-  ) throws -> (config: ModelConfig, checkpoint: Checkpoint, lease: TensorLease) {
+  ) throws -> ModelFetch.Result {
     let context = try Context()
     let hooks = ModelFetch.Hooks(
       isInterrupted: isInterrupted, progress: { log.progress.append(($0, $1)) },
@@ -61,7 +67,7 @@ import Testing
   }
 
   /// A folder, a model in it, and a door that gives it.
-  private struct Served {
+  struct Served {
     let folder: String
     let config: ModelConfig
     let door: ModelDoor
@@ -70,7 +76,7 @@ import Testing
     var checkpoint: Checkpoint { get throws { try Checkpoint(directory: folder + "/model") } }
   }
 
-  private func serve() throws -> Served {
+  func serve() throws -> Served {
     let folder = NSTemporaryDirectory() + "palisade-fetch-" + UUID().uuidString.prefix(8)
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let config = try Self.model(in: folder + "/model")
@@ -111,7 +117,7 @@ import Testing
     #expect(again.received == 0)
     let all = Log()
     let whole = assign(served.config, 0..<served.config.blockCount, endpoint: served.door.endpoint)
-    let (_, checkpoint, _) = try fetch(whole, configuration(served.cache), all)
+    let checkpoint = try fetch(whole, configuration(served.cache), all).checkpoint
     let rest = try checkpoint.names.reduce(0) { try $0 + checkpoint.entry($1).byteCount }
     #expect(all.received == rest - byteCount)
   }
@@ -175,6 +181,55 @@ import Testing
     #expect(throws: Failure.self) { try fetch(beyond, configuration(served.cache)) }
   }
 
+  /// The model's file cut off, or written over, under a coordinator that gives it away: an error that
+  /// says so, and no SIGBUS, which would end this process.
+  @Test func aFileThatChangesUnderneathIsRefused() throws {
+    for isCutOff in [true, false] {
+      let served = try serve()
+      defer { try? FileManager.default.removeItem(atPath: served.folder) }
+      let order = assign(served.config, served.blocks, endpoint: served.door.endpoint)
+      let (first, second) = (Log(), Log())
+      #expect(throws: FetchInterrupted.self) {
+        try fetch(order, configuration(served.cache), first) {
+          (first.progress.last?.done ?? 0) >= 1 << 20
+        }
+      }
+      let path = served.folder + "/model/model.safetensors"
+      if isCutOff {
+        try #require(truncate(path, 4096) == 0)
+      } else {
+        let file = try FileHandle(forUpdating: URL(filePath: path))
+        let size = try file.seekToEnd()
+        try file.seek(toOffset: size - 1)
+        try file.write(contentsOf: Data([7]))
+        try file.close()
+      }
+      let error = #expect(throws: Failure.self) {
+        try fetch(order, configuration(served.cache), second)
+      }
+      #expect(error?.code == ModelSource.modelChanged, "\(String(describing: error))")
+      #expect(error?.message.contains("has changed since it was opened") ?? false)
+    }
+  }
+
+  /// A new file that takes the place of the old one by renaming changes nothing for those who fetch.
+  @Test func aFileThatIsReplacedByRenamingGoesOnAsItWas() throws {
+    let served = try serve()
+    defer { try? FileManager.default.removeItem(atPath: served.folder) }
+    let order = assign(served.config, served.blocks, endpoint: served.door.endpoint)
+    let (first, second) = (Log(), Log())
+    #expect(throws: FetchInterrupted.self) {
+      try fetch(order, configuration(served.cache), first) {
+        (first.progress.last?.done ?? 0) >= 1 << 20
+      }
+    }
+    let path = served.folder + "/model/model.safetensors"
+    try Data("nothing".utf8).write(to: URL(filePath: path + ".new"))
+    try #require(rename(path + ".new", path) == 0)
+    _ = try fetch(order, configuration(served.cache), second)
+    #expect(second.received > 0)
+  }
+
   /// Files of this machine first, unless a cache is wanted; the coordinator where there are none.
   @Test func whereTheWeightsComeFrom() throws {
     let here = Golden.folder.appending(path: "tiny-a/model").path()
@@ -196,7 +251,7 @@ import Testing
   // MARK: A door that is no good
 
   /// A door that answers as `answer` says, on a thread of its own, until nothing comes for a while.
-  private func hostileDoor(
+  func hostileDoor(
     _ answer: @escaping @Sendable (ModelMessage) throws -> [ModelMessage]
   ) throws -> String {
     let endpoint = temporaryEndpoint("hostile")
@@ -215,7 +270,7 @@ import Testing
     return endpoint
   }
 
-  private func limits(stall: Int = 30_000) -> Limits {
+  func limits(stall: Int = 30_000) -> Limits {
     var limits = Limits()
     limits.fetchStallMilliseconds = stall
     limits.loadMilliseconds = 4 * stall
@@ -296,8 +351,9 @@ import Testing
     }
     let log = Log()
     let order = assign(served.config, served.blocks, endpoint: endpoint)
-    let (_, checkpoint, _) = try fetch(
-      order, configuration(served.cache, limits: limits(stall: 1000)), log)
+    let checkpoint = try fetch(
+      order, configuration(served.cache, limits: limits(stall: 1000)), log
+    ).checkpoint
     for name in checkpoint.names {
       let (mine, theirs) = (try checkpoint.tensor(name), try served.checkpoint.tensor(name))
       #expect(Frame(tensor: mine) == Frame(tensor: theirs), "\(name)")

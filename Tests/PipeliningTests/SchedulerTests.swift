@@ -79,6 +79,97 @@ import Testing
     #expect(scheduler.receive(token).isEmpty)
   }
 
+  /// A vision stage and so many that decode.
+  private func plan(decoders: Int, _ config: ModelConfig) throws -> PipelinePlan {
+    let split = config.tokenEmbeddingIndex
+    let cuts = try PipelinePlan.evenCuts(
+      of: split..<config.blockCount, into: decoders, config: config)
+    return try PipelinePlan(
+      stages: ([0..<split] + cuts).enumerated().map { .init(blocks: $1, workers: [$0]) },
+      config: config)
+  }
+
+  /// Lets in as many as may come, each with its first token.
+  private func fill(_ scheduler: inout Scheduler, epoch: UInt64) {
+    while let batch = scheduler.nextMicroBatch() {
+      _ = scheduler.receive(
+        TokenBatch(
+          epoch: epoch, sequence: batch.sequence,
+          results: batch.segments.map {
+            TokenResult(request: $0.request, index: $0.recorded.count, tokenID: 5)
+          }))
+    }
+  }
+
+  private func enqueue(
+    _ scheduler: inout Scheduler, _ ids: ClosedRange<UInt64>, _ priority: Handling.Priority,
+    _ config: ModelConfig
+  ) throws {
+    let pixels = Tensor(
+      .u8, shape: [1, config.vision.imageSide, config.vision.imageSide, 3])
+    for id in ids {
+      try scheduler.enqueue(
+        PreparedRequest(
+          pixels: pixels, textTokenIDs: [config.beginTokenID],
+          sampling: Sampling(maximumTokens: 9), handling: Handling(priority: priority, job: "j")),
+        id: id)
+    }
+  }
+
+  /// Each stage that decodes has work of its own: 28 of a batch and 4 places for those who wait.
+  @Test(arguments: [(1, 64), (2, 64), (3, 96), (4, 128), (8, 256)])
+  func moreDecodingStagesHaveMoreRequests(_ decoders: Int, _ places: Int) throws {
+    let config = Made.config(vision: 2, text: 8)
+    let limits = Limits()
+    #expect(limits.requestsInFlight(decodeStages: decoders) == places)
+    #expect(limits.batchRequestsInFlight(decodeStages: decoders) == places * 7 / 8)
+    var scheduler = Scheduler(
+      config: config, plan: try plan(decoders: decoders, config), epoch: 1, limits: limits)
+    try enqueue(&scheduler, 1...400, .batch, config)
+    fill(&scheduler, epoch: 1)
+    #expect(scheduler.counts.active == places * 7 / 8)
+    try enqueue(&scheduler, 401...500, .interactive, config)
+    fill(&scheduler, epoch: 1)
+    #expect(scheduler.counts.active == places)
+  }
+
+  @Test func placesEndWhereTheCoordinatorsMemoryDoes() {
+    let limits = Limits()
+    #expect(limits.requestsInFlight(decodeStages: 16) == limits.requestsInFlightMaximum)
+    #expect(limits.requestsInFlight(decodeStages: 200) == limits.requestsInFlightMaximum)
+    // Whatever is under way has room in the queues and is known when it comes twice.
+    #expect(limits.messagesInFlight(workerCount: limits.workers) < 1024)
+    #expect(limits.clientRequests >= 2 * limits.requestsInFlightMaximum)
+    #expect(limits.batchWindow(decodeStages: 4, workerCount: 5) == 112 + 6)
+  }
+
+  /// From four decoding workers to one: what was under way waits for its turn again, since the one has
+  /// no room for all their caches.
+  @Test func aSmallerPlanTakesInWhatItHasRoomFor() throws {
+    let config = Made.config(vision: 2, text: 8)
+    var scheduler = Scheduler(
+      config: config, plan: try plan(decoders: 4, config), epoch: 1, limits: Limits())
+    try enqueue(&scheduler, 1...200, .interactive, config)
+    fill(&scheduler, epoch: 1)
+    #expect(scheduler.counts.active == 128)
+    _ = scheduler.suspend(isDeath: false)
+    scheduler.begin(try plan(decoders: 1, config), epoch: 2, keepsCaches: false)
+    fill(&scheduler, epoch: 2)
+    #expect(scheduler.counts.active == 64)
+    // Each that ends lets in another, until all have ended.
+    var ended: Set<UInt64> = []
+    for id: UInt64 in 1...200 {
+      let events = scheduler.receive(
+        TokenBatch(
+          epoch: 2, sequence: 1 << 40,
+          results: [TokenResult(request: id, index: id <= 128 ? 2 : 1, tokenID: 5, finish: .stop)]))
+      for case .finished(let id, .success) in events { ended.insert(id) }
+      fill(&scheduler, epoch: 2)
+      #expect(scheduler.counts.active == min(64, 200 - Int(id)), "\(id)")
+    }
+    #expect(ended.count == 200)
+  }
+
   /// Ends the plan with a death and begins the next.
   private func death(_ scheduler: inout Scheduler, epoch: UInt64) -> [UInt64] {
     let events = scheduler.suspend(isDeath: true)

@@ -74,7 +74,7 @@ import Testing
     var begun: Set<Int> = []
     for await index in started.stream {
       begun.insert(index)
-      if begun.count == limits.batchRequestsInFlight { break }
+      if begun.count == limits.batchRequestsInFlight(decodeStages: 1) { break }
     }
     let answer = try await engine.complete(try golden.request(golden.cases[0]))
     #expect(!answer.tokens.isEmpty)

@@ -16,6 +16,7 @@ PROTOBUF_C__BEGIN_DECLS
 
 #include "control.pb-c.h"
 #include "microbatch.pb-c.h"
+#include "tensor.pb-c.h"
 
 typedef struct Palisade__Wire__ServedModel Palisade__Wire__ServedModel;
 typedef struct Palisade__Wire__Handling Palisade__Wire__Handling;
@@ -388,6 +389,14 @@ struct  Palisade__Wire__Status
    */
   uint32_t picture_side;
   /*
+   * Requests that a batch keeps under way so that no place of its is ever empty; 0 while there is no plan.
+   */
+  uint32_t batch_window;
+  /*
+   * How rows travel from stage to stage.
+   */
+  Palisade__Wire__Encoding encoding;
+  /*
    * config.json in words, for those who plan.
    */
   ProtobufCBinaryData model_numbers;
@@ -399,7 +408,7 @@ struct  Palisade__Wire__Status
 };
 #define PALISADE__WIRE__STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__status__descriptor) \
-    , (char *)protobuf_c_empty_string, {0,NULL}, 0,NULL, NULL, (char *)protobuf_c_empty_string, NULL, 0,NULL, 0, 0, {0,NULL}, 0, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, {0,NULL}, 0,NULL, NULL, (char *)protobuf_c_empty_string, NULL, 0,NULL, 0, 0, 0, PALISADE__WIRE__ENCODING__ENCODING_EXACT, {0,NULL}, 0, (char *)protobuf_c_empty_string }
 
 
 struct  Palisade__Wire__TraceTrack

@@ -150,10 +150,14 @@ struct  Palisade__Wire__Register
   uint64_t memory_bytes;
   char *software_version;
   Palisade__Wire__LoadedStage *loaded;
+  /*
+   * Where it gives the weights that it has to other workers; empty where it doesn't.
+   */
+  char *weights_endpoint;
 };
 #define PALISADE__WIRE__REGISTER__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__register__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string, NULL }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string, NULL, (char *)protobuf_c_empty_string }
 
 
 struct  Palisade__Wire__Ready
@@ -163,10 +167,14 @@ struct  Palisade__Wire__Ready
   uint32_t stage;
   uint64_t load_milliseconds;
   uint64_t weight_bytes;
+  /*
+   * It has the whole model in a folder, and not only the weights of its stage.
+   */
+  protobuf_c_boolean has_all_weights;
 };
 #define PALISADE__WIRE__READY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__ready__descriptor) \
-    , 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0 }
 
 
 struct  Palisade__Wire__Heartbeat
@@ -380,10 +388,15 @@ struct  Palisade__Wire__Assign
    * Where the model's tensors can be had by whoever has no files of it.
    */
   char *model_endpoint;
+  /*
+   * Workers of the plan that have some of the stage's weights, and where they give them.
+   */
+  size_t n_weight_sources;
+  Palisade__Wire__WorkerAddress **weight_sources;
 };
 #define PALISADE__WIRE__ASSIGN__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&palisade__wire__assign__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0,NULL, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, 0, 0,NULL, PALISADE__WIRE__ENCODING__ENCODING_EXACT, (char *)protobuf_c_empty_string }
+    , 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0,NULL, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, 0, 0,NULL, PALISADE__WIRE__ENCODING__ENCODING_EXACT, (char *)protobuf_c_empty_string, 0,NULL }
 
 
 struct  Palisade__Wire__HeartbeatReply

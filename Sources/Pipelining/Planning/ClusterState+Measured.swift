@@ -10,8 +10,7 @@ extension ClusterState {
 
   /// What plans are made for.
   var workload: Workload {
-    Workload(
-      requestsInFlight: limits.batchRequestsInFlight, limits: limits)
+    Workload(encoding: setup.encoding, limits: limits)
   }
 
   /// Takes note of how fast a worker is, and says what it would bring.
@@ -79,7 +78,9 @@ extension ClusterState {
       }.max() ?? 0
     let replays =
       canKeepCaches(plan)
-      ? 0 : Double(workload.requestsInFlight) / max(1e-9, forecast.imagesPerSecond)
+      ? 0
+      : Double(workload.requestsInFlight(decodeStages: plan.decodeStageCount))
+        / max(1e-9, forecast.imagesPerSecond)
     return loading + replays
   }
 

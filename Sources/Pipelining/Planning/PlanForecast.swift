@@ -63,10 +63,11 @@ public struct PlanForecast: Sendable, Equatable {
       let cores = nodes.filter { $0.host == host }.map(\.speed.cores).max() ?? 1
       pace.append(("the \(cores) cores of \(host)", Double(cores) / seconds))
     }
+    let inFlight = workload.requestsInFlight(decodeStages: decodeStages)
     pace.append(
       (
-        "\(workload.requestsInFlight) requests in flight",
-        Double(workload.requestsInFlight)
+        "\(inFlight) requests in flight",
+        Double(inFlight)
           / Self.answerSeconds(plan, known, config, workload, isSpread: hosts.count > 1)
       ))
     let slowest = pace.min { $0.rate < $1.rate }
@@ -103,7 +104,7 @@ public struct PlanForecast: Sendable, Equatable {
     let rows = Double(workload.stepRequests(decodeStages: decodeStages))
     // Requests come in as others end: prefills are no larger than an even share of those in flight.
     let workers = plan.reduce(0) { $0 + $1.workers.count }
-    let share = workload.requestsInFlight / (workers + 1)
+    let share = workload.requestsInFlight(decodeStages: decodeStages) / (workers + 1)
     let most = workload.prefillRequests(config, workerCount: workers)
     let together = Double(max(1, min(most, share)))
     var seconds = 0.0

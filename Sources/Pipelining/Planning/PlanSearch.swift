@@ -48,14 +48,15 @@ struct PlanSearch {
     embedding = config.tokenEmbeddingIndex
     let total = counts.reduce(0, +)
     decodeMaximum = min(total, config.blockCount - config.tokenEmbeddingIndex)
-    var needs = [Int](repeating: 0, count: positions * positions)
-    for start in 0..<config.blockCount {
-      for end in start + 1..<positions {
-        needs[start * positions + end] = memory.byteCount(of: start..<end)
-      }
-    }
     seconds = (1...max(1, decodeMaximum)).map { decodeStages in
-      classes.map { kind in
+      var needs = [Int](repeating: 0, count: positions * positions)
+      for start in 0..<config.blockCount {
+        for end in start + 1..<positions {
+          needs[start * positions + end] = memory.byteCount(
+            of: start..<end, decodeStages: decodeStages)
+        }
+      }
+      return classes.map { kind in
         let costs = BlockCosts(
           kind.speed, config: config, workload: workload, decodeStages: decodeStages)
         var table = [Double](repeating: .infinity, count: positions * positions)

@@ -157,7 +157,7 @@ public struct Planner: Sendable {
 
   private func misfit(_ nodes: [PlanNode]) -> Failure {
     let need = MemoryNeed(config: config, precision: precision, limits: limits)
-      .byteCount(of: 0..<config.blockCount)
+      .byteCount(of: 0..<config.blockCount, decodeStages: 1)
     let have = nodes.reduce(0) { $0 + $1.memoryBytes }
     return Failure(
       code: "does_not_fit",

@@ -52,7 +52,7 @@ struct SimulatedPipeline {
     decodeStages = max(1, stages.count - embedding)
     workers = stages.reduce(0) { $0 + $1.replicas }
     prefillRequests = setup.prefillRequests
-    inFlightMaximum = setup.workload.requestsInFlight
+    inFlightMaximum = setup.workload.requestsInFlight(decodeStages: decodeStages)
     queues = stages.map { Array(repeating: [], count: $0.replicas) }
     isBusy = stages.map { Array(repeating: false, count: $0.replicas) }
     linkFreeAt = stages.map { Array(repeating: 0, count: $0.replicas) }

@@ -85,7 +85,7 @@ extension SimulatedStage {
         var first = workload
         first.answerTokens = 1
         stage.linkSeconds.prefill = first.bytes(before: place.blocks.upperBound, config) / rate
-        stage.linkSeconds.step = Double(config.text.width * 4) / rate
+        stage.linkSeconds.step = workload.rowBytes(config.text.width) / rate
       }
       stage.latencySeconds = latencySeconds ?? node.speed.linkLatencySeconds
       return stage

@@ -47,7 +47,7 @@ import Testing
         let costs = BlockCosts(
           members[0].speed, config: config, workload: workload, decodeStages: decodes)
         let need = MemoryNeed(config: config, precision: "f32", limits: limits)
-          .byteCount(of: stage.blocks)
+          .byteCount(of: stage.blocks, decodeStages: decodes)
         let memory = members[0].memoryBytes
         if memory > 0, need > memory { return .infinity }
         let count = Double(members.count)
@@ -72,7 +72,7 @@ import Testing
       if random.chance(400) { speed.linkBytesPerSecond = Double(random.int(20...400)) * 1000 }
       speed.byteSeconds = random.chance(300) ? 1e-7 : 0
       let all = MemoryNeed(config: config, precision: "f32", limits: Limits())
-        .byteCount(of: 0..<config.blockCount)
+        .byteCount(of: 0..<config.blockCount, decodeStages: 1)
       return (speed, random.chance(300) ? all * random.int(4...9) / 10 : 0)
     }
     let nodes = (0..<random.int(1...4)).map { index in

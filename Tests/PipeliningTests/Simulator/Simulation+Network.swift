@@ -25,7 +25,7 @@ extension Simulation {
     let order: ClusterOrder =
       random.chance(500)
       ? .drain(node: "w\(index)") : .scale(workerCount: random.int(1...processes.count))
-    apply(state.handle(.order(order, from: PeerIdentity([255, 255])), now: now))
+    if !isDown { apply(state.handle(.order(order, from: PeerIdentity([255, 255])), now: now)) }
   }
 
   mutating func start(_ index: Int) {
@@ -37,12 +37,15 @@ extension Simulation {
 
   private mutating func register(_ index: Int) {
     let name = "w\(index)"
-    toCoordinator(
-      index,
-      .register(
-        Register(
-          name: name, host: name, dataEndpoint: address(index),
-          instructionSet: "i", threads: 1, memoryBytes: 0, softwareVersion: "s")))
+    var register = Register(
+      name: name, host: name, dataEndpoint: address(index),
+      instructionSet: "i", threads: 1, memoryBytes: 0, softwareVersion: "s")
+    // What it holds stays when a coordinator is gone.
+    if processes[index].worker.assign != nil {
+      register.loaded = LoadedStage(
+        blocks: processes[index].worker.blocks, precision: "f32", fingerprint: "f")
+    }
+    toCoordinator(index, .register(register))
   }
 
   /// Where a process takes micro-batches.
@@ -108,7 +111,7 @@ extension Simulation {
     heartbeat.silentWorkers = silent(index)
     if let assign = process.worker.assign {
       let pulse = Pulse(epoch: assign.epoch, worker: process.number)
-      _ = state.handle(.pulse(pulse), now: now)
+      if !isDown { _ = state.handle(.pulse(pulse), now: now) }
     }
     toCoordinator(index, .heartbeat(heartbeat))
   }

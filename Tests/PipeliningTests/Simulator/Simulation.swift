@@ -38,6 +38,8 @@ struct Simulation {
     case beat(Int, life: Int)
     case submit(UInt64)
     case fault
+    case crash
+    case restart
     case start(Int)
     case tick
   }
@@ -70,6 +72,12 @@ struct Simulation {
   let areAddressesFixed: Bool
   let isMeasured: Bool
   var poison: Poison?
+  /// Whether the coordinator is dead, and how many lives it has had.
+  var isDown = false
+  var coordinatorLife: UInt64 = 0
+  private let setup: ClusterSetup
+  /// What clients have asked and not heard the end of: after a crash they ask again.
+  private var asked: Set<UInt64> = []
   /// Requests that were taken for poison.
   var condemned: Set<UInt64> = []
 
@@ -80,7 +88,7 @@ struct Simulation {
   /// poisoned if one of the requests is to kill workers.
   init(
     seed: UInt64, config: ModelConfig, pixels: Tensor, isCalm: Bool = false,
-    isPoisoned: Bool = false
+    isPoisoned: Bool = false, crashes: Bool = false
   ) throws {
     self.config = config
     random = SeededRandom(seed)
@@ -94,6 +102,7 @@ struct Simulation {
     // One in twenty plans by measurement: it grows and shrinks as workers come and go.
     if seed % 20 == 7 { setup.planning = .measured(minimum: setup.template.workerCount) }
     isMeasured = setup.planning != .template
+    self.setup = setup
     state = CoordinatorState(setup: setup, config: config, limits: limits)
     let (faults, loss) = (random.int(0...4), random.chance(500) ? 0 : random.int(1...20))
     (faultsLeft, lossPerThousand) = isCalm ? (0, 0) : (faults, loss)
@@ -111,6 +120,11 @@ struct Simulation {
     }
     for _ in 0..<faultsLeft { push(.fault, after: random.int(0...4000)) }
     push(.tick, after: 1)
+    if crashes {
+      // Of its own numbers, so that all else is as in the same seed without.
+      var own = SeededRandom(seed ^ 0xC4A5_4000)
+      for _ in 0..<own.int(1...2) { push(.crash, after: own.int(1...3000)) }
+    }
     if isPoisoned { poison = makePoison() }
   }
 
@@ -140,7 +154,7 @@ struct Simulation {
         return "no end for \(left): \(state.cluster.phase) \(state.cluster.message)"
       }
       handle(event)
-      while error == nil, let batch = state.nextMicroBatch(now: now) { post(batch) }
+      while error == nil, !isDown, let batch = state.nextMicroBatch(now: now) { post(batch) }
     }
     return error ?? check()
   }
@@ -167,13 +181,14 @@ struct Simulation {
   private mutating func handle(_ event: Event) {
     switch event {
     case .tick:
-      apply(state.handle(.tick, now: now))
       push(.tick, after: limits.heartbeatMilliseconds / 2)
-    case .submit(let id):
-      if let request = requests[id] { apply(state.handle(.submit(id, request), now: now)) }
+      if !isDown { apply(state.handle(.tick, now: now)) }
+    case .submit(let id): submit(id)
+    case .crash: crash()
+    case .restart: restart()
     case .toCoordinator(let index, let message):
-      apply(state.handle(.control(peer(index), message), now: now))
-    case .results(let tokens): take(tokens)
+      if !isDown { apply(state.handle(.control(peer(index), message), now: now)) }
+    case .results(let tokens): if !isDown { take(tokens) }
     case .fault: fault()
     case .start(let index): start(index)
     case .toWorker(let index, let life, let message):
@@ -195,6 +210,35 @@ struct Simulation {
       }
     case .beat(let index, let life): deliver(event, index, life) { $0.beat(index) }
     }
+  }
+
+  /// A client asks as long as it has no answer; one whose coordinator is away tries again.
+  private mutating func submit(_ id: UInt64) {
+    guard ended[id] == nil, let request = requests[id] else { return }
+    guard !isDown else { return push(.submit(id), after: random.int(50...1000)) }
+    asked.insert(id)
+    apply(state.handle(.submit(id, request), now: now))
+  }
+
+  /// The coordinator's process dies, and all it knew with it.
+  private mutating func crash() {
+    guard !isDown else { return }
+    isDown = true
+    push(.restart, after: random.int(100...5000))
+  }
+
+  /// Another takes its place: it knows nobody, workers find it and tell what they hold, clients ask anew.
+  private mutating func restart() {
+    isDown = false
+    coordinatorLife += 1
+    var setup = setup
+    setup.firstEpoch += coordinatorLife << 10
+    state = CoordinatorState(setup: setup, config: config, limits: limits)
+    for id in asked.sorted() where ended[id] == nil {
+      streamed[id] = nil
+      push(.submit(id), after: random.int(1...1500))
+    }
+    asked = []
   }
 
   private mutating func take(_ tokens: TokenBatch) {
