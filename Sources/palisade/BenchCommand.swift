@@ -7,7 +7,11 @@ import Tensors
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure this machine against its own limits.",
-    subcommands: [BenchKernelsCommand.self, BenchServiceCommand.self, BenchVideoCommand.self])
+    subcommands: [
+      BenchKernelsCommand.self, BenchStageCommand.self, BenchWireCommand.self,
+      BenchPipelineCommand.self, BenchE2ECommand.self, BenchServiceCommand.self,
+      BenchVideoCommand.self,
+    ])
 }
 
 /// `palisade bench kernels`: products at a model's shapes.
