@@ -31,7 +31,7 @@ struct BenchE2ECommand: AsyncParsableCommand {
         try await Self.measure(engine, model, requests, head)
       }
     }
-    try Terminal.result(options.json ? try report.json : report.table)
+    try options.output.tell(json: try report.json, table: report.table)
   }
 
   /// The whole model in this process, as one stage.
@@ -107,11 +107,11 @@ struct BenchE2EReport: Sendable {
     guard head.limits.peak > 0, head.model?.precision.bits != nil else { return nil }
     return operationsPerImage / head.limits.peak / 1e9
   }
-  /// By wall clock and by CPU time of the best run.
+  /// By wall clock and by CPU time.
   var shareOfFloor: (wall: Double, cpu: Double)? {
     floor.map {
       (
-        $0 * imagesPerSecond / Double(head.threads), $0 * Double(images) / runs.bestCPU
+        $0 * imagesPerSecond / Double(head.threads), $0 * Double(images) / runs.cpuMean
       )
     }
   }
@@ -132,7 +132,7 @@ struct BenchE2EReport: Sendable {
         "arithmetic: \(Readable.fixed(operationsPerImage / 1e12, places: 3)) TOP an image, "
           + "\(Readable.fixed(floor / Double(head.threads), places: 3)) s at the peak of "
           + "\(head.threads) threads; share of that floor: \(percent(shareOfFloor.wall)), per CPU "
-          + "second of the best round \(percent(shareOfFloor.cpu))")
+          + "second \(percent(shareOfFloor.cpu))")
     }
     lines.append("memory at most \(Readable.bytes(residentBytes))")
     return lines.joined(separator: "\n")
@@ -145,7 +145,7 @@ struct BenchE2EReport: Sendable {
         "images": images, "max_tokens": maxTokens, "prompt_tokens": promptTokens,
         "window": window, "images_per_second": imagesPerSecond,
         "tokens_per_second": imagesPerSecond * Double(maxTokens),
-        "images_per_cpu_second": Double(images) / runs.bestCPU,
+        "images_per_cpu_second": Double(images) / runs.cpuMean,
         "operations_per_image": operationsPerImage, "seconds": runs.fields,
         "first_token_seconds": BenchRuns.median(firstTokens), "peak_resident_bytes": residentBytes,
       ]

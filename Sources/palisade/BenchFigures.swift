@@ -21,7 +21,7 @@ struct BenchRuns: Sendable {
     var spent = 0.0
     while runs.seconds.count < 200 {
       if runs.seconds.count >= count, spent >= atLeast { break }
-      if runs.seconds.count >= 2, spent >= 6 * atLeast { break }
+      if runs.seconds.count >= 2, atLeast > 0, spent >= 6 * atLeast { break }
       try Task.checkCancellation()
       try runs.take(body)
       spent += runs.seconds[runs.seconds.count - 1]
@@ -47,8 +47,11 @@ struct BenchRuns: Sendable {
   var worst: Double { seconds.max() ?? 0 }
   /// Median over best: 1 is a quiet machine.
   var spread: Double { best > 0 ? median / best : 0 }
-  /// The least CPU time, of all threads.
-  var bestCPU: Double { cpuSeconds.min() ?? 0 }
+  /// CPU time of all threads, the mean of the runs: the kernel counts what other threads are doing only once
+  /// a tick, so the CPU time of a single short run may be far off.
+  var cpuMean: Double {
+    cpuSeconds.isEmpty ? 0 : cpuSeconds.reduce(0, +) / Double(cpuSeconds.count)
+  }
 
   static func median(_ values: [Double]) -> Double {
     let sorted = values.sorted()
@@ -103,10 +106,10 @@ struct BenchHead: Sendable {
   static func measured(_ bench: String, _ model: BenchModel, threads: Int) throws -> BenchHead {
     Terminal.note("bench: this machine's limits …")
     try Task.checkCancellation()
-    let measurement = KernelMeasurement(repetitions: 5)
-    return BenchHead(
-      bench, model: model, threads: threads,
-      limits: (measurement.peakGOPS, measurement.readGigabytesPerSecond))
+    let peak = KernelMeasurement(repetitions: 5).peakGOPS
+    // A gigabyte, so that a tick of the clock for CPU time weighs little.
+    let read = KernelMeasurement.readGigabytesPerSecond(mebibytes: 1024)
+    return BenchHead(bench, model: model, threads: threads, limits: (peak, read))
   }
 
   var fields: [String: Any] {

@@ -20,7 +20,7 @@ struct BenchModelOptions: ParsableArguments {
   var precision: Precision?
   @Option(help: "Threads for the arithmetic.")
   var threads: Int = ProcessInfo.processInfo.activeProcessorCount
-  @Flag(help: "Print one JSON line.") var json = false
+  @OptionGroup var output: BenchOutputOptions
 
   func validate() throws {
     guard preset == nil || model == nil else {

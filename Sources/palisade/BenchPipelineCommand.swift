@@ -35,8 +35,8 @@ struct BenchPipelineCommand: AsyncParsableCommand {
     help: "f32, int8 or int4 (default: the checkpoint's own where it is quantised, else int8).")
   var precision: Precision?
   @Flag(help: "Cut at even cost by operations, not where measured costs say.") var evenCut = false
-  @Flag(help: "Print one JSON line.") var json = false
   @OptionGroup var requests: BenchRequestOptions
+  @OptionGroup var output: BenchOutputOptions
 
   func validate() throws {
     guard (1...16).contains(stages) else { throw ValidationError("--stages takes 1 to 16") }
@@ -66,7 +66,7 @@ struct BenchPipelineCommand: AsyncParsableCommand {
         ).run(head)
       }
     }
-    try Terminal.result(json ? try report.json : report.table)
+    try output.tell(json: try report.json, table: report.table)
   }
 }
 

@@ -9,6 +9,11 @@ struct BenchStageReport: Sendable {
     var vision = 0.0
     /// By requests at once.
     var prefill: [Int: Double] = [:]
+
+    var fields: [String: Double] {
+      Dictionary(uniqueKeysWithValues: prefill.map { ("prefill_\($0.key)", $0.value) })
+        .merging(["vision": vision]) { $1 }
+    }
   }
 
   let head: BenchHead
@@ -54,7 +59,7 @@ struct BenchStageReport: Sendable {
   private func shares(_ runs: BenchRuns, operations: Double, gemm: Double) -> [String: Double] {
     let threads = Double(head.threads)
     let wall = operations / runs.median / 1e9 / threads
-    let cpu = operations / runs.bestCPU / 1e9
+    let cpu = operations / runs.cpuMean / 1e9
     var shares: [String: Double] = [:]
     if gemm > 0 { (shares["gemm"], shares["gemm_cpu"]) = (wall / gemm, cpu / gemm) }
     // The peak is that of integers.
@@ -69,7 +74,7 @@ struct BenchStageReport: Sendable {
     let limit = head.limits.read * 1e9
     return [
       "read": Double(bytes) / runs.median / limit / Double(head.threads),
-      "read_cpu": Double(bytes) / runs.bestCPU / limit,
+      "read_cpu": Double(bytes) / runs.cpuMean / limit,
     ]
   }
 
@@ -141,15 +146,14 @@ struct BenchStageReport: Sendable {
       ]
       var fields: [String: Any] = [
         "prefix_rows": prefixRows,
-        "vision_seconds_per_image": vision[1]?.median ?? 0,
+        "vision_seconds_per_image": vision.min { $0.key < $1.key }.map {
+          $1.median / Double($0)
+        } ?? 0,
         "vision_seconds_per_image_at_once": byCount(vision) { $1.median / Double($0) },
         "prefill_tokens_per_second": byCount(prefill) { Double($0 * prefixRows) / $1.median },
         "decode_tokens_per_second": byCount(decode) { Double($0) / $1.median },
         "head_seconds": byCount(languageHead) { $1.median },
-        "gemm_gops": [
-          "vision": gemm.vision, "prefill_1": gemm.prefill[1] ?? 0,
-          "prefill_4": gemm.prefill[4] ?? 0,
-        ],
+        "gemm_gops": gemm.fields,
         "step_bytes": stepByteCount, "head_bytes": headByteCount,
         "runs": [
           "vision": byCount(vision) { $1.fields }, "prefill": byCount(prefill) { $1.fields },

@@ -8,6 +8,7 @@ struct BenchStages: Sendable {
   let model: BenchModel
   let threads: Int
   let sequences: [Int]
+  let batches: [Int]
   var promptTokens = 16
   var repetitions = 5
   var seconds = 1.0
@@ -34,7 +35,7 @@ struct BenchStages: Sendable {
   private func vision(_ checkpoint: Checkpoint, _ report: inout BenchStageReport) throws {
     let section = try section(checkpoint, 0..<config.tokenEmbeddingIndex)
     let side = config.vision.imageSide
-    for count in [1, 4] {
+    for count in batches {
       Terminal.note("bench: vision, \(count) pictures at once …")
       let pixels = Tensor(.u8, shape: [count, side, side, 3])
       pixels.withBytes { bytes in
@@ -53,7 +54,7 @@ struct BenchStages: Sendable {
     // The table of the embedding is looked up row by row: no step reads it.
     let table = try self.section(checkpoint, first..<first + 1).weightByteCount
     report.stepByteCount = section.weightByteCount - table
-    for count in [1, 4] {
+    for count in batches {
       Terminal.note("bench: prefill, \(count) requests at once …")
       let images = BlockSample.rows(count * config.imageTokenCount, width: config.text.width)
       report.prefill[count] = try measure {
@@ -107,7 +108,7 @@ struct BenchStages: Sendable {
     try BenchRuns.measure(count: repetitions, atLeast: seconds, body)
   }
 
-  /// GOP/s a core of products alone, at the shapes of vision and of prefills of 1 and of 4 requests: the
+  /// GOP/s a core of products alone, at the shapes of vision and of prefills of so many requests: the
   /// time that all of a layer's products would take.
   private func gemmRates() throws -> BenchStageReport.GEMMRates {
     Terminal.note("bench: products alone …")
@@ -123,9 +124,9 @@ struct BenchStages: Sendable {
         (vision.feedForwardWidth, vision.width), (vision.width, vision.feedForwardWidth),
       ])[0]
     let prefill = try rate(
-      [prefixRows, 4 * prefixRows],
+      batches.map { $0 * prefixRows },
       [(all, text.width), (text.width, queries), (2 * inner, text.width), (text.width, inner)])
-    rates.prefill = [1: prefill[0], 4: prefill[1]]
+    rates.prefill = Dictionary(zip(batches, prefill)) { first, _ in first }
     return rates
   }
 

@@ -18,7 +18,7 @@ struct BenchWireCommand: AsyncParsableCommand {
   @Option(help: "Rounds over all kinds, of which medians are told.") var rounds = 3
   @Option(help: "Megabytes that each stream carries.") var megabytes = 64
   @Option(help: "Messages there and back for each latency.") var exchanges = 100
-  @Flag(help: "Print one JSON line.") var json = false
+  @OptionGroup var output: BenchOutputOptions
 
   func validate() throws {
     guard (1...100).contains(rounds) else { throw ValidationError("--rounds takes 1 to 100") }
@@ -50,7 +50,7 @@ struct BenchWireCommand: AsyncParsableCommand {
       }
       return report
     }
-    try Terminal.result(json ? try report.json : report.table)
+    try output.tell(json: try report.json, table: report.table)
   }
 }
 
