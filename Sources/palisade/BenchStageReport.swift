@@ -69,13 +69,32 @@ struct BenchStageReport: Sendable {
     return shares
   }
 
-  private func readShares(_ runs: BenchRuns, bytes: Int) -> [String: Double] {
-    guard head.limits.read > 0 else { return [:] }
+  /// Of the two limits that a step may meet: it reads `bytes` of weights, and does `operations`.
+  private func stepShares(
+    _ runs: BenchRuns, bytes: Int, operations: Double
+  ) -> [String: Double] {
+    var shares = shares(runs, operations: operations, gemm: 0)
+    guard head.limits.read > 0 else { return shares }
     let limit = head.limits.read * 1e9
-    return [
-      "read": Double(bytes) / runs.median / limit / Double(head.threads),
-      "read_cpu": Double(bytes) / runs.cpuMean / limit,
-    ]
+    shares["read"] = Double(bytes) / runs.median / limit / Double(head.threads)
+    shares["read_cpu"] = Double(bytes) / runs.cpuMean / limit
+    return shares
+  }
+  private func decodeShares(_ count: Int, _ runs: BenchRuns) -> [String: Double] {
+    let blocks = config.blocks[config.firstDecoderIndex...]
+    // What one more token of an answer costs.
+    let each = blocks.reduce(0.0) { sum, block in
+      let (one, two) = (
+        config.operations(of: block, answerTokenCount: 1),
+        config.operations(of: block, answerTokenCount: 2)
+      )
+      return sum + two - one
+    }
+    return stepShares(runs, bytes: stepByteCount, operations: each * Double(count))
+  }
+  private func headShares(_ count: Int, _ runs: BenchRuns) -> [String: Double] {
+    let each = 2 * Double(config.text.width) * Double(config.text.vocabularyCount)
+    return stepShares(runs, bytes: headByteCount, operations: each * Double(count))
   }
 
   private func visionShares(_ count: Int, _ runs: BenchRuns) -> [String: Double] {
@@ -114,12 +133,12 @@ struct BenchStageReport: Sendable {
     for (count, runs) in decode.sorted(by: { $0.key < $1.key }) {
       add(
         "decode", count, runs, Double(count) / runs.median, "tokens/s",
-        readShares(runs, bytes: stepByteCount))
+        decodeShares(count, runs))
     }
     for (count, runs) in languageHead.sorted(by: { $0.key < $1.key }) {
       add(
         "head", count, runs, Double(count) / runs.median, "rows/s",
-        readShares(runs, bytes: headByteCount))
+        headShares(count, runs))
     }
     return head.title + "\n"
       + "products alone, GOP/s a core: vision \(Readable.fixed(gemm.vision, places: 0)), prefill "
@@ -141,8 +160,7 @@ struct BenchStageReport: Sendable {
       }
       let all = [
         "vision": byCount(vision, visionShares), "prefill": byCount(prefill, prefillShares),
-        "decode": byCount(decode) { readShares($1, bytes: stepByteCount) },
-        "head": byCount(languageHead) { readShares($1, bytes: headByteCount) },
+        "decode": byCount(decode, decodeShares), "head": byCount(languageHead, headShares),
       ]
       var fields: [String: Any] = [
         "prefix_rows": prefixRows,

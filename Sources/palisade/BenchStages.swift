@@ -120,17 +120,23 @@ struct BenchStages: Sendable {
     rates.vision = try rate(
       [vision.patchCount],
       [
-        (3 * vision.width, vision.width), (vision.width, vision.width),
-        (vision.feedForwardWidth, vision.width), (vision.width, vision.feedForwardWidth),
+        (3 * vision.width, vision.width, 1), (vision.width, vision.width, 1),
+        (vision.feedForwardWidth, vision.width, 1), (vision.width, vision.feedForwardWidth, 1),
       ])[0]
     let prefill = try rate(
       batches.map { $0 * prefixRows },
-      [(all, text.width), (text.width, queries), (2 * inner, text.width), (text.width, inner)])
+      // Gates and ups are one product of the model, but as large a result as one of them.
+      [
+        (all, text.width, 1), (text.width, queries, 1), (inner, text.width, 2),
+        (text.width, inner, 1),
+      ])
     rates.prefill = Dictionary(zip(batches, prefill)) { first, _ in first }
     return rates
   }
 
-  private func rate(_ rows: [Int], _ shapes: [(outputs: Int, inputs: Int)]) throws -> [Double] {
+  private func rate(
+    _ rows: [Int], _ shapes: [(outputs: Int, inputs: Int, count: Int)]
+  ) throws -> [Double] {
     let measurement = KernelMeasurement(repetitions: repetitions)
     var times = [Double](repeating: 0, count: rows.count)
     var operations = times
@@ -139,7 +145,7 @@ struct BenchStages: Sendable {
       let measured = measurement.product(
         rows: rows, outputs: shape.outputs, inputs: shape.inputs, precisions: [model.precision])
       for (index, rate) in measured.enumerated() {
-        let work = 2 * Double(rows[index]) * Double(shape.outputs) * Double(shape.inputs)
+        let work = 2.0 * Double(rows[index] * shape.outputs) * Double(shape.inputs * shape.count)
         operations[index] += work
         times[index] += work / rate.gops
       }

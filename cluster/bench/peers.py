@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
+import warnings
 
 
 def arguments():
@@ -53,6 +54,9 @@ def note(text):
 
 def quantised(model, torch):
     """`quantize_dynamic` for each Linear, everything else in f32."""
+    # It works all the same; what is to come after it is not out of the box.
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    warnings.filterwarnings("ignore", message=".*(quantize|deprecated).*")
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is torch.nn.Linear:
@@ -65,6 +69,11 @@ def quantised(model, torch):
                 torch.ao.quantization.quantize_dynamic(box, {torch.nn.Linear}, dtype=torch.qint8, inplace=True)
                 setattr(parent, name, box[0])
     return model.float()
+
+
+def rate(count, seconds):
+    """Nothing where a difference of two times was noise."""
+    return count / seconds if seconds > 0 else None
 
 
 class HuggingFace:
@@ -126,11 +135,11 @@ class HuggingFace:
         decode = {}
         for count in (int(text) for text in self.options.decode.split(",")):
             once = first.get(count) or self.generate(count, 1)
-            decode[str(count)] = count * 8 / max(1e-9, self.generate(count, 9) - once)
+            decode[str(count)] = rate(count * 8, self.generate(count, 9) - once)
         return {
             "vision_seconds_per_image": vision,
             "first_token_seconds": {str(count): seconds for count, seconds in first.items()},
-            "prefill_tokens_per_second": {str(count): count * rows / max(1e-9, seconds - count * vision)
+            "prefill_tokens_per_second": {str(count): rate(count * rows, seconds - count * vision)
                                           for count, seconds in first.items()},
             "decode_tokens_per_second": decode,
             "peak_resident_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
@@ -161,6 +170,28 @@ def llama(options):
     }
 
 
+def others(options):
+    """Peers that are programs of their own, which may fail: what the rest measures is kept all the same."""
+    def command(text):
+        note(text)
+        done = subprocess.run(shlex.split(text), stdout=subprocess.PIPE, check=True, text=True)
+        figures = json.loads(done.stdout.strip().splitlines()[-1])
+        if not isinstance(figures, dict):
+            raise ValueError("its last line is no JSON object")
+        return figures
+
+    wanted = {name: lambda text=text: command(text) for name, text in (peer.split("=", 1) for peer in options.peer)}
+    if options.llama_bench:
+        wanted["llama.cpp"] = lambda: llama(options)
+    figures = {}
+    for name, measure in wanted.items():
+        try:
+            figures[name] = measure()
+        except (OSError, subprocess.CalledProcessError, ValueError, IndexError) as error:
+            note(f"{name} is left out: {error}")
+    return figures
+
+
 def main():
     options = arguments()
     stage = palisade(options, "stage", "--sequences", options.decode, "--repetitions", "3")
@@ -168,6 +199,7 @@ def main():
     result = {key: stage[key] for key in ["machine", "isa", "cores", "threads", "precision", "preset", "peak_gops", "read_gbps"]}
     result |= {"bench": "peers", "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                "images": options.images, "max_tokens": options.max_tokens, "palisade": {key: stage[key] for key in keys}, "peers": {}}
+    result["peers"] |= others(options)
     own = []
     for mode in options.modes.split(","):
         peer = HuggingFace(options, mode)
@@ -186,13 +218,6 @@ def main():
         result["peers"][f"huggingface-{mode}"] = figures
         del peer
     result["palisade"]["images_per_second"] = statistics.median(own)
-    if options.llama_bench:
-        result["peers"]["llama.cpp"] = llama(options)
-    for peer in options.peer:
-        name, command = peer.split("=", 1)
-        note(command)
-        done = subprocess.run(shlex.split(command), stdout=subprocess.PIPE, check=True, text=True)
-        result["peers"][name] = json.loads(done.stdout.strip().splitlines()[-1])
     result["load"] = os.getloadavg()[0]
     table(result)
     if options.append:
@@ -205,7 +230,7 @@ def table(result):
     print(f"{'':20} {'s/image':>9} {'prefill 1 / 4 tokens/s':>24} {'decode tokens/s':>28} {'images/s':>9} {'ours by it':>10}")
     for name, figures in [("palisade " + result["precision"], result["palisade"]), *result["peers"].items()]:
         def each(key):
-            return " / ".join(f"{value:.1f}" for _, value in sorted(figures.get(key, {}).items(), key=lambda item: int(item[0])))
+            return " / ".join("-" if value is None else f"{value:.1f}" for _, value in sorted(figures.get(key, {}).items(), key=lambda item: int(item[0])))
         number = {key: f"{figures[key]:.3f}" if key in figures else "-"
                   for key in ("vision_seconds_per_image", "images_per_second", "ratio")}
         print(f"{name:20} {number['vision_seconds_per_image']:>9} {each('prefill_tokens_per_second') or '-':>24} "

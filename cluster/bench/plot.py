@@ -82,7 +82,7 @@ def stages(lines, folder):
     chosen = newest(measured, lambda line: (line.get("preset") or line.get("model"), line["precision"], line["machine"], line["stages"]))
     if not chosen:
         return
-    figure, axes = frame("Stages as processes on one machine, a thread each", "stages", "images/s")
+    figure, axes = frame("Stages as processes on one machine, a thread each (% of the one process in the same run)", "stages", "images/s")
     groups = {}
     for (model, precision, machine, count), line in sorted(chosen.items(), key=lambda item: item[0]):
         groups.setdefault((model, precision, machine, line["cores"]), []).append((count, line))
