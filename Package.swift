@@ -159,7 +159,7 @@ let package = Package(
     .testTarget(
       name: "PalisadeTests",
       dependencies: [
-        "Fuzzing", "Imaging", "Messaging", "Tensors", "palisade",
+        "Fuzzing", "Imaging", "Messaging", "PaliGemma", "Tensors", "palisade",
         .product(name: "GRDB", package: "GRDB.swift"),
       ],
       exclude: ["deadly_colour.c"],

@@ -70,11 +70,7 @@ public struct BlockSample {
 
   /// A cache as a request of `tokenCount` positions has it, with room for `more`.
   public func cache(tokenCount: Int, more: Int) -> KVCache? {
-    section.makeCache(capacity: tokenCount + more).map { cache in
-      cache.fill(0.01)
-      cache.advance(by: tokenCount)
-      return cache
-    }
+    section.madeUpCache(tokenCount: tokenCount, more: more)
   }
 
   /// Rows `[count, width]` of numbers that differ, as a block takes them.

@@ -2,6 +2,7 @@ import Checkpoints
 import Foundation
 import Messaging
 import PaliGemma
+import Tensors
 
 /// Where a worker has the weights of its stage from: a folder of its machine, or the coordinator, with
 /// a cache in between.
@@ -29,7 +30,9 @@ struct StageModel {
             + "worker the right folder with --model, or let it have the weights from the coordinator "
             + "with --cache DIR")
       }
-      checkpoint = try Checkpoint(directory: directory)
+      checkpoint =
+        try configuration.makesWeightsUp
+        ? Self.madeUp(assign, config) : Checkpoint(directory: directory)
       lease = nil
       source = ModelSource(directory: directory, config: config)
     } else {
@@ -37,6 +40,18 @@ struct StageModel {
       (config, checkpoint, lease) = (fetched.config, fetched.checkpoint, fetched.lease)
       source = fetched.source
     }
+  }
+
+  /// Weights that nobody trained, of the assigned blocks.
+  private static func madeUp(_ assign: Assign, _ config: ModelConfig) throws -> Checkpoint {
+    guard assign.stages.indices.contains(assign.stage),
+      let precision = Precision(rawValue: assign.precision)
+    else {
+      throw Failure(
+        code: "invalid_plan", message: "no stage \(assign.stage) in '\(assign.precision)'")
+    }
+    let blocks = assign.stages[assign.stage].blocks.clamped(to: 0..<config.blockCount)
+    return try Checkpoint.random(blocks, of: config, precision: precision)
   }
 
   /// The folder to take; nil when the coordinator is to be asked.

@@ -21,6 +21,9 @@ public struct WorkerConfiguration: Sendable {
   public var patienceMilliseconds: Int
   /// Whether it finds out anew how fast it is, and doesn't believe the file of an earlier time.
   public var isMeasuredAnew = false
+  /// Whether it makes its weights up and takes the configuration alone from the model's folder: for
+  /// measurements (`palisade bench pipeline`).
+  public var makesWeightsUp = false
   /// How its sockets are protected.
   public var links = Links.local
   /// Every maximum.

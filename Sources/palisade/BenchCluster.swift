@@ -65,15 +65,29 @@ final class BenchCluster: Sendable {
     processes = Mutex(started)
   }
 
-  /// Starts this binary with `arguments`; what it says goes to a file of the folder.
-  static func start(_ arguments: [String], in folder: URL) throws -> Process {
+  /// Starts this binary with `arguments`, on `cores` alone if some are named; what it says goes to a file of
+  /// the folder.
+  static func start(
+    _ arguments: [String], in folder: URL, cores: [Int] = []
+  ) throws -> Process {
     let log = folder.appending(path: "log").path(percentEncoded: false)
     if !FileManager.default.fileExists(atPath: log) {
       _ = FileManager.default.createFile(atPath: log, contents: nil)
     }
     let process = Process()
-    process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+    let program = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+    process.executableURL = program
     process.arguments = arguments
+    if !cores.isEmpty {
+      // It becomes the program, so that its pid is the program's; threads inherit the cores.
+      let taskset = "/usr/bin/taskset"
+      guard FileManager.default.isExecutableFile(atPath: taskset) else {
+        throw CommandFailure("there is no \(taskset) to pin processes with; install util-linux")
+      }
+      process.executableURL = URL(filePath: taskset)
+      process.arguments =
+        ["--cpu-list", cores.map(String.init).joined(separator: ","), program.path()] + arguments
+    }
     process.standardInput = FileHandle.nullDevice
     let handle = FileHandle(forWritingAtPath: log)
     try handle?.seekToEnd()
@@ -94,7 +108,10 @@ final class BenchCluster: Sendable {
     try String(contentsOf: file, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
   }
 
-  private static func end(_ processes: [Process], _ folder: URL) {
+  /// Ends what doesn't end by itself within `patience`, by its id, and removes the folder.
+  static func end(_ processes: [Process], _ folder: URL, patience: Duration = .zero) {
+    let rest = ContinuousClock.now + patience
+    while processes.contains(where: \.isRunning), ContinuousClock.now < rest { usleep(10_000) }
     for process in processes where process.isRunning { process.terminate() }
     let deadline = ContinuousClock.now + .seconds(20)
     for process in processes {

@@ -7,7 +7,11 @@ import Tensors
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure this machine against its own limits.",
-    subcommands: [BenchKernelsCommand.self, BenchServiceCommand.self, BenchVideoCommand.self])
+    subcommands: [
+      BenchKernelsCommand.self, BenchStageCommand.self, BenchWireCommand.self,
+      BenchPipelineCommand.self, BenchE2ECommand.self, BenchServiceCommand.self,
+      BenchVideoCommand.self,
+    ])
 }
 
 /// `palisade bench kernels`: products at a model's shapes.
@@ -26,7 +30,7 @@ struct BenchKernelsCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Whose shapes.", valueName: "name")) var preset = "paligemma-3b-224"
   @Option(help: "Threads for the arithmetic.") var threads = 1
   @Option(help: "Repetitions of each product.") var repetitions = 7
-  @Flag(help: "Print one JSON line.") var json = false
+  @OptionGroup var output: BenchOutputOptions
 
   func validate() throws {
     guard SynthesisPreset.named(preset) != nil else {
@@ -58,7 +62,7 @@ struct BenchKernelsCommand: ParsableCommand {
     }
     let report = KernelBenchReport(
       preset: preset, threads: threads, limits: limits, results: results)
-    try Terminal.result(json ? try report.json : report.table)
+    try output.tell(json: try report.json, table: report.table)
   }
 
   /// Weights `[outputs, inputs]`, and the rows of vision, prefill, a group of decodes, one decode.

@@ -44,6 +44,8 @@ struct WorkerCommand: ParsableCommand {
   var wait: Int = 60
   @Flag(help: "Measure anew how fast this machine is; else a file of the last week is believed.")
   var measureAgain = false
+  @Flag(help: ArgumentHelp("Make the weights up: for `bench pipeline`.", visibility: .hidden))
+  var madeUpWeights = false
   @OptionGroup var link: LinkOptions
 
   func validate() throws {
@@ -71,6 +73,7 @@ struct WorkerCommand: ParsableCommand {
       coordinatorEndpoint: coordinator, dataEndpoint: data, name: name, modelDirectory: model,
       threadCount: threads, patienceMilliseconds: wait * 1000, softwareVersion: Palisade.version)
     configuration.isMeasuredAnew = measureAgain
+    configuration.makesWeightsUp = madeUpWeights
     configuration.advertisedEndpoint = advertise
     configuration.links = try link.links(.worker)
     configuration.cache = ModelCache(

@@ -1,0 +1,130 @@
+import Foundation
+import Messaging
+import PaliGemma
+import Pipelining
+import Synchronization
+import Tensors
+
+/// A coordinator in this process and its workers as processes, for as long as a measurement takes.
+final class BenchPipeline: Sendable {
+  let coordinator: Coordinator
+  private let folder: URL
+  private let processes: Mutex<[Process]>
+  private let reports: Task<Void, Never>
+  /// Loading and the making of weights.
+  private static let readySeconds = 600
+
+  /// Starts them, and waits until a token has gone through all stages.
+  ///
+  /// - Throws: when they don't get ready, with what they said; `CancellationError`.
+  static func start(_ model: BenchModel, _ plan: BenchPlan) async throws -> BenchPipeline {
+    let folder = FileManager.default.temporaryDirectory.appending(
+      path: "palisade-bench-\(UUID().uuidString.prefix(8))", directoryHint: .isDirectory)
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    let directory = model.folder ?? folder.path(percentEncoded: false)
+    if model.folder == nil {
+      for file in model.config.hubFiles(elementType: .bf16) {
+        try file.content.write(to: folder.appending(path: file.name))
+      }
+    }
+    let endpoint = "ipc://" + folder.appending(path: "c").path(percentEncoded: false)
+    let coordinator = try await Coordinator.start(
+      Coordinator.Configuration(
+        endpoint: endpoint, template: plan.template, modelDirectory: directory,
+        precision: model.precision), config: model.config)
+    let pipeline = BenchPipeline(coordinator, folder)
+    do {
+      for index in 0..<plan.template.workerCount {
+        let arguments =
+          [
+            "worker", "--coordinator", endpoint, "--name", "bench-\(index)", "--threads",
+            "\(plan.threads)",
+          ] + (model.folder == nil ? ["--made-up-weights"] : [])
+        let process = try BenchCluster.start(
+          arguments, in: folder, cores: plan.cores.isEmpty ? [] : plan.cores[index])
+        pipeline.processes.withLock { $0.append(process) }
+      }
+      try await pipeline.waitUntilReady()
+      return pipeline
+    } catch {
+      pipeline.end()
+      throw error
+    }
+  }
+
+  private init(_ coordinator: Coordinator, _ folder: URL) {
+    self.coordinator = coordinator
+    self.folder = folder
+    processes = Mutex([])
+    let stream = coordinator.reports
+    reports = Task {
+      for await report in stream {
+        if case .assigned(_, let stages) = report {
+          Terminal.note("bench: the workers load:" + stages.map { "\n  " + $0 }.joined())
+        }
+      }
+    }
+  }
+
+  private func waitUntilReady() async throws {
+    let deadline = ContinuousClock.now + .seconds(Self.readySeconds)
+    while coordinator.telemetry.status.state != ClusterState.Phase.ready.rawValue {
+      let hasEnded = processes.withLock { $0.contains { !$0.isRunning } }
+      guard !hasEnded, ContinuousClock.now < deadline else {
+        let log = folder.appending(path: "log").path(percentEncoded: false)
+        let said = (try? String(contentsOfFile: log, encoding: .utf8))?.suffix(2000) ?? ""
+        throw CommandFailure(
+          "the workers did not get ready (\(coordinator.telemetry.status.message)); they said:\n"
+            + said)
+      }
+      try await Task.sleep(for: .milliseconds(20))
+    }
+  }
+
+  /// CPU seconds of all workers so far.
+  var cpuSeconds: Double {
+    processes.withLock { all in
+      all.reduce(0) {
+        $0 + ProcessMeter(pid: $1.processIdentifier).cpuSeconds.values.reduce(0, +)
+      }
+    }
+  }
+
+  /// Most bytes in RAM, of each worker.
+  var peakBytes: [Int] {
+    processes.withLock { $0.map { ProcessMeter(pid: $0.processIdentifier).peakBytes } }
+  }
+
+  /// Shares of the middle half of a run that each worker computed in, by the stage's name.
+  func busyShares(_ run: BenchEngineLoad.Result) -> [String: Double] {
+    let quarter = (run.end - run.start) / 4
+    return Self.busyShares(
+      coordinator.telemetry.trace(), from: run.start + quarter, to: run.end - quarter)
+  }
+
+  /// Shares of a time that each track's spans fill; the mean of a stage's replicas.
+  static func busyShares(_ trace: Trace, from: UInt64, to: UInt64) -> [String: Double] {
+    guard to > from else { return [:] }
+    var busy: [Int: UInt64] = [:]
+    for span in trace.spans {
+      let begin = max(from, span.startNanoseconds)
+      let end = min(to, span.startNanoseconds + span.busyNanoseconds)
+      if end > begin { busy[span.worker, default: 0] += end - begin }
+    }
+    let stages = Dictionary(grouping: trace.tracks, by: \.stageName)
+    return stages.mapValues { tracks in
+      tracks.reduce(0) { $0 + Double(busy[$1.worker] ?? 0) / Double(to - from) }
+        / Double(tracks.count)
+    }
+  }
+
+  /// Tells the workers to end, ends those that don't, and removes the folder.
+  func end() {
+    coordinator.stop()
+    reports.cancel()
+    processes.withLock {
+      BenchCluster.end($0, folder, patience: .seconds(5))
+      $0 = []
+    }
+  }
+}
