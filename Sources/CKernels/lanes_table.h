@@ -157,21 +157,38 @@ static double logsumexp(size_t total, const float *x) {
   return (double)largest + log(sum);
 }
 
-static float quantise(size_t total, const float *x, uint8_t *out) {
-  lanes most = lanes_all(0);
-  FOR_LANES(total) most = lanes_max(most, __builtin_elementwise_abs(lanes_load(x + i)));
-  TAIL(total);
-  if (count) most = lanes_max(most, __builtin_elementwise_abs(lanes_load_tail(x + i, count, 0)));
-  float largest = lanes_largest(most);
-  lanes factor = lanes_all(largest > 0 ? 127 / largest : 0), offset = lanes_all(128);
-  typedef uint8_t bytes __attribute__((vector_size(LANES)));
-  FOR_LANES(total) {
-    bytes q = __builtin_convertvector(__builtin_elementwise_rint(lanes_load(x + i) * factor) + offset, bytes);
-    memcpy(out + i, &q, sizeof q);
+// The largest |x|; in any order, since a maximum is the same in all of them.
+static float largest_size(size_t total, const float *x) {
+  lanes most[4] = {lanes_all(0), lanes_all(0), lanes_all(0), lanes_all(0)};
+  size_t i = 0;
+  for (; i + 4 * LANES <= total; i += 4 * LANES)
+    for (size_t j = 0; j < 4; j++) most[j] = lanes_max(most[j], __builtin_elementwise_abs(lanes_load(x + i + j * LANES)));
+  for (; i < total; i += LANES) {
+    lanes v = total - i < LANES ? lanes_load_tail(x + i, total - i, 0) : lanes_load(x + i);
+    most[0] = lanes_max(most[0], __builtin_elementwise_abs(v));
   }
-  if (count) {
-    bytes q = __builtin_convertvector(__builtin_elementwise_rint(lanes_load_tail(x + i, count, 0) * factor) + offset, bytes);
-    memcpy(out + i, &q, count);
+  return lanes_largest(lanes_max(lanes_max(most[0], most[1]), lanes_max(most[2], most[3])));
+}
+
+typedef uint8_t lane_bytes __attribute__((vector_size(LANES)));
+
+INLINE lane_bytes quantised(lanes x, lanes factor) {
+  return __builtin_convertvector(__builtin_convertvector(__builtin_elementwise_rint(x * factor) + lanes_all(INT8_OFFSET), ilanes), lane_bytes);
+}
+
+static float quantise(size_t total, const float *x, uint8_t *out, size_t stride) {
+  float largest = largest_size(total, x);
+  lanes factor = lanes_all(largest > 0 ? 127 / largest : 0);
+  size_t i = 0;
+  for (; i + INT8_BLOCK <= total; i += INT8_BLOCK, out += stride) {
+    lane_bytes first = quantised(lanes_load(x + i), factor), second = quantised(lanes_load(x + i + LANES), factor);
+    memcpy(out, &first, LANES);
+    memcpy(out + LANES, &second, LANES);
+  }
+  for (; i < total; i += LANES, out += LANES) {
+    size_t left = total - i < LANES ? total - i : LANES;
+    lane_bytes q = quantised(lanes_load_tail(x + i, left, 0), factor);
+    memcpy(out, &q, left);
   }
   return largest / 127;
 }

@@ -31,7 +31,7 @@ static void pack8(const struct packing *c, const float *w, size_t row) {
   uint8_t *bytes = (uint8_t *)pool_scratch(2, c->K / 4 + 1);
   if (bytes == NULL) abort();
   uint8_t *panel = c->packed + row / INT8_PANEL * int8_panel_bytes(c->K) + row % INT8_PANEL * INT8_GROUP;
-  c->scales[row] = c->table->quantise(c->K, w, bytes);
+  c->scales[row] = c->table->quantise(c->K, w, bytes, INT8_BLOCK);
   int32_t sum = 0;
   for (size_t k = 0; k < c->K; k++) {
     bytes[k] = (uint8_t)(bytes[k] - INT8_OFFSET);

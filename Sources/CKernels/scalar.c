@@ -82,11 +82,11 @@ static double logsumexp(size_t count, const float *x) {
 }
 
 // q = round(x · 127 / max |x|) + 128; the same f32 arithmetic as in lanes, because a rounding that differs would be another number.
-static float quantise(size_t count, const float *x, uint8_t *out) {
+static float quantise(size_t count, const float *x, uint8_t *out, size_t stride) {
   float largest = 0;
   for (size_t i = 0; i < count; i++) largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
   float factor = largest > 0 ? 127 / largest : 0;
-  for (size_t i = 0; i < count; i++) out[i] = (uint8_t)(rintf(x[i] * factor) + 128);
+  for (size_t i = 0; i < count; i++) out[i / INT8_BLOCK * stride + i % INT8_BLOCK] = (uint8_t)(rintf(x[i] * factor) + 128);
   return largest / 127;
 }
 
@@ -140,11 +140,13 @@ static void sums_of(
       }
 }
 static void int8_sums_scalar(
-    size_t rows, size_t groups, const void *x, size_t panels, size_t panel_bytes, const uint8_t *panel, int32_t *sums) {
+    size_t rows, size_t strip, size_t groups, const void *x, size_t panels, size_t panel_bytes, const uint8_t *panel, int32_t *sums) {
+  (void)strip;
   sums_of(weight8, rows, groups, x, panels, panel_bytes, panel, sums);
 }
 static void int4_sums_scalar(
-    size_t rows, size_t groups, const void *x, size_t panels, size_t panel_bytes, const uint8_t *panel, int32_t *sums) {
+    size_t rows, size_t strip, size_t groups, const void *x, size_t panels, size_t panel_bytes, const uint8_t *panel, int32_t *sums) {
+  (void)strip;
   sums_of(weight4, rows, groups, x, panels, panel_bytes, panel, sums);
 }
 

@@ -18,11 +18,11 @@ struct kernel_table {
   void (*attend_row)(
       size_t S, size_t heads, size_t E, const float *q, const float *keys, const float *values, size_t kv_stride, float scale, float *scores, float *out);
   double (*logsumexp)(size_t count, const float *x);
-  // q_i = round(127 x_i / max |x|) + 128; returns max |x| / 127.
-  float (*quantise)(size_t count, const float *x, uint8_t *out);
+  // q_i = round(127 x_i / max |x|) + 128, each 32 of them `stride` bytes behind those before; returns max |x| / 127.
+  float (*quantise)(size_t count, const float *x, uint8_t *out, size_t stride);
   // 32 weights to −8...7 of the multiplier in 1...15 (returned) whose steps of multiplier · unit leave the least squared error.
   int (*quantise4)(const float *w, float unit, int8_t *values);
-  // How int8 activations are laid out for int8_sums: rows of a strip, and bytes of one activation (int8.h). int4_sums takes bytes.
+  // How int8 activations are laid out for int8_sums: rows of the highest strip, and bytes of one activation (int8.h). int4_sums takes bytes.
   size_t strip_rows, activation_bytes;
   int8_sums *int8_sums, *int4_sums;
   void (*finish)(const struct int8_finish *c);
