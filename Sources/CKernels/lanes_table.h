@@ -84,8 +84,8 @@ static float largest_of(size_t S, const float *x) {
   return lanes_largest(largest);
 }
 
-static void softmax(size_t T, size_t S, float *x) {
-  for (size_t t = 0; t < T; t++, x += S) {
+static void exponentials(size_t T, size_t S, float *x, size_t stride, float *inverse) {
+  for (size_t t = 0; t < T; t++, x += stride) {
     lanes m = lanes_all(largest_of(S, x)), sum = lanes_all(0);
     FOR_LANES(S) {
       lanes e = lanes_exp(lanes_load(x + i) - m);
@@ -98,7 +98,65 @@ static void softmax(size_t T, size_t S, float *x) {
       lanes_store_tail(x + i, e, count);
       sum += lanes_load_tail(x + i, count, 0);
     }
-    scale(S, x, 1 / lanes_sum(sum), x);
+    inverse[t] = 1 / lanes_sum(sum);
+  }
+}
+
+static void softmax(size_t T, size_t S, float *x) {
+  for (size_t t = 0; t < T; t++, x += S) {
+    float inverse;
+    exponentials(1, S, x, S, &inverse);
+    scale(S, x, inverse, x);
+  }
+}
+
+// Rows of a tile: 24 sums of 32 zmm, or 12 of 16 ymm.
+#ifdef LANES_ARE_ZMM
+#define PRODUCT_ROWS 12
+#else
+#define PRODUCT_ROWS 3
+#endif
+
+// `rows` and `parts` (registers of columns) are constants.
+INLINE void product_tile(
+    size_t rows, size_t parts, size_t depth, const float *a, size_t a_stride, const float *panel, size_t width, const float *factors, float *out,
+    size_t out_stride) {
+  lanes sum[PRODUCT_ROWS][2];
+  for (size_t r = 0; r < rows; r++) sum[r][0] = sum[r][1] = lanes_all(0);
+  for (size_t d = 0; d < depth; d++, panel += PANEL_WIDTH) {
+    lanes column[2];
+    for (size_t j = 0; j < parts; j++) column[j] = lanes_load(panel + j * LANES);
+    for (size_t r = 0; r < rows; r++) {
+      lanes v = lanes_all(a[r * a_stride + d]);
+      for (size_t j = 0; j < parts; j++) sum[r][j] = lanes_fma(v, column[j], sum[r][j]);
+    }
+  }
+  for (size_t r = 0; r < rows; r++)
+    for (size_t j = 0; j < parts; j++) {
+      size_t left = width - j * LANES;
+      lanes v = sum[r][j] * lanes_all(factors[r]);
+      if (left >= LANES) lanes_store(out + r * out_stride + j * LANES, v);
+      else lanes_store_tail(out + r * out_stride + j * LANES, v, left);
+    }
+}
+
+static void product(
+    size_t rows, size_t depth, const float *a, size_t a_stride, const float *panel, size_t width, const float *factors, float *out, size_t out_stride) {
+  size_t strips = (rows + PRODUCT_ROWS - 1) / PRODUCT_ROWS;
+  for (size_t strip = 0; strip < strips; strip++) {
+    size_t first = strip * rows / strips, height = (strip + 1) * rows / strips - first;
+#define HEIGHT(n)                                                                                                                    \
+  case n:                                                                                                                            \
+    if (width > LANES) product_tile(n, 2, depth, a + first * a_stride, a_stride, panel, width, factors + first, out + first * out_stride, out_stride); \
+    else product_tile(n, 1, depth, a + first * a_stride, a_stride, panel, width, factors + first, out + first * out_stride, out_stride); \
+    break;
+    switch (height) {
+      HEIGHT(1) HEIGHT(2) HEIGHT(3)
+#if PRODUCT_ROWS == 12
+      HEIGHT(4) HEIGHT(5) HEIGHT(6) HEIGHT(7) HEIGHT(8) HEIGHT(9) HEIGHT(10) HEIGHT(11) HEIGHT(12)
+#endif
+    }
+#undef HEIGHT
   }
 }
 
@@ -198,7 +256,7 @@ static float quantise(size_t total, const float *x, uint8_t *out, size_t stride)
 #define LANES_TABLE(name, text)                                                                                                        \
   const struct kernel_table name = {                                                                                                   \
       .isa = text, .rmsnorm = rmsnorm, .layernorm = layernorm, .gelu = gelu, .geglu = geglu, .add = add, .scale = scale,               \
-      .softmax = softmax, .attend_row = attend_row, .logsumexp = logsumexp, .quantise = quantise,                           \
+      .softmax = softmax, .exponentials = exponentials, .product = product, .attend_row = attend_row, .logsumexp = logsumexp, .quantise = quantise,                           \
       .strip_rows = STRIP_ROWS, .activation_bytes = ACTIVATION_BYTES, .int8_sums = INT8_SUMS, .int4_sums = INT4_SUMS,                 \
       .finish = finish, .quantise4 = quantise4,                                                                                                              \
   }
