@@ -160,49 +160,100 @@ static void product(
   }
 }
 
-// Heads that share the loads of a key or a value: eight registers of sums in AVX2.
-#define HEADS 4
+// Heads that share the loads of a key or a value, positions whose dot products are reduced together, and registers of a value's width taken at a
+// time: sixteen sums in zmm, four (eight registers) in ymm.
+#ifdef LANES_ARE_ZMM
+enum { HEADS = 4, POSITIONS = 4, PARTS = 4, KEYS_AHEAD = 8 };
+#else
+enum { HEADS = 4, POSITIONS = 1, PARTS = 1, KEYS_AHEAD = 8 };
+#endif
 
-// out[h · stride] = q_h · key · factor, for `heads` (a constant) heads.
-INLINE void dots(size_t heads, size_t E, const float *q, const float *key, float factor, float *out, size_t stride) {
-  lanes sum[HEADS];
-  for (size_t h = 0; h < heads; h++) sum[h] = lanes_all(0);
-  FOR_LANES(E) {
-    lanes k = lanes_load(key + i);
-    for (size_t h = 0; h < heads; h++) sum[h] = lanes_fma(lanes_load(q + h * E + i), k, sum[h]);
-  }
-  TAIL(E);
-  for (size_t h = 0; count && h < heads; h++)
-    sum[h] = lanes_fma(lanes_load_tail(q + h * E + i, count, 0), lanes_load_tail(key + i, count, 0), sum[h]);
-  for (size_t h = 0; h < heads; h++) out[h * stride] = lanes_sum(sum[h]) * factor;
+// One level of sixteen lanes_sum at once: a's and b's parts of 2 · half lanes to parts of `half`, each the sum of its two halves.
+#define FOLD(a, b, ...) (__builtin_shufflevector(a, b, __VA_ARGS__))
+INLINE lanes fold8(lanes a, lanes b) {
+  return FOLD(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) + FOLD(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+}
+INLINE lanes fold4(lanes a, lanes b) {
+  return FOLD(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) + FOLD(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+}
+INLINE lanes fold2(lanes a, lanes b) {
+  return FOLD(a, b, 0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28, 29) + FOLD(a, b, 2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31);
+}
+INLINE lanes fold1(lanes a, lanes b) {
+  return FOLD(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30) + FOLD(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+}
+// lanes_sum of each, with the same additions.
+INLINE lanes lanes_sums(const lanes v[16]) {
+  lanes a[8], b[4], c[2];
+  for (int i = 0; i < 8; i++) a[i] = fold8(v[2 * i], v[2 * i + 1]);
+  for (int i = 0; i < 4; i++) b[i] = fold4(a[2 * i], a[2 * i + 1]);
+  for (int i = 0; i < 2; i++) c[i] = fold2(b[2 * i], b[2 * i + 1]);
+  return fold1(c[0], c[1]);
 }
 
-// out_h = Σ_s scores[h, s] · v_s, for `heads` (a constant) heads; sums stay in registers over all positions.
-INLINE void mix(size_t heads, size_t S, size_t E, const float *scores, const float *values, size_t kv_stride, float *out) {
+// out[h · stride + s] = q_h · key_s · factor, for `heads` heads and `positions` keys, both constants. As many rows at `ahead` are asked for.
+INLINE void dots(
+    size_t heads, size_t positions, size_t E, const float *q, const float *keys, size_t kv_stride, const float *ahead, float factor, float *out,
+    size_t stride) {
+  lanes sum[HEADS * POSITIONS];
+  for (size_t i = 0; i < heads * positions; i++) sum[i] = lanes_all(0);
   for (size_t i = 0; i < E; i += LANES) {
     size_t count = E - i < LANES ? E - i : LANES;
-    lanes sum[HEADS];
-    for (size_t h = 0; h < heads; h++) sum[h] = lanes_all(0);
-    for (size_t s = 0; s < S; s++) {
-      lanes v = count == LANES ? lanes_load(values + s * kv_stride + i) : lanes_load_tail(values + s * kv_stride + i, count, 0);
-      for (size_t h = 0; h < heads; h++) sum[h] = lanes_fma(lanes_all(scores[h * S + s]), v, sum[h]);
+    lanes k[POSITIONS];
+    for (size_t s = 0; s < positions; s++) __builtin_prefetch(ahead + s * kv_stride + i);
+    for (size_t s = 0; s < positions; s++) k[s] = count == LANES ? lanes_load(keys + s * kv_stride + i) : lanes_load_tail(keys + s * kv_stride + i, count, 0);
+    for (size_t h = 0; h < heads; h++) {
+      lanes v = count == LANES ? lanes_load(q + h * E + i) : lanes_load_tail(q + h * E + i, count, 0);
+      for (size_t s = 0; s < positions; s++) sum[h * positions + s] = lanes_fma(v, k[s], sum[h * positions + s]);
     }
-    for (size_t h = 0; h < heads; h++) lanes_store_tail(out + h * E + i, sum[h], count);
   }
+  if (heads * positions == LANES) {
+    lanes all = lanes_sums(sum) * lanes_all(factor);
+    for (size_t h = 0; h < heads; h++) memcpy(out + h * stride, (float *)&all + h * positions, positions * sizeof(float));
+    return;
+  }
+  for (size_t h = 0; h < heads; h++)
+    for (size_t s = 0; s < positions; s++) out[h * stride + s] = lanes_sum(sum[h * positions + s]) * factor;
+}
+
+// out_h = Σ_s scores[h, s] · v_s over `parts` registers of the width, for `heads` heads, both constants; sums stay in registers over all positions.
+INLINE void mix(size_t heads, size_t parts, size_t S, size_t E, const float *scores, const float *values, size_t kv_stride, size_t count, float *out) {
+  lanes sum[HEADS][PARTS];
+  for (size_t h = 0; h < heads; h++)
+    for (size_t j = 0; j < parts; j++) sum[h][j] = lanes_all(0);
+  for (size_t s = 0; s < S; s++) {
+    lanes v[PARTS];
+    for (size_t j = 0; j < parts; j++)
+      v[j] = count == LANES ? lanes_load(values + s * kv_stride + j * LANES) : lanes_load_tail(values + s * kv_stride + j * LANES, count, 0);
+    for (size_t h = 0; h < heads; h++) {
+      lanes weight = lanes_all(scores[h * S + s]);
+      for (size_t j = 0; j < parts; j++) sum[h][j] = lanes_fma(weight, v[j], sum[h][j]);
+    }
+  }
+  for (size_t h = 0; h < heads; h++)
+    for (size_t j = 0; j < parts; j++) lanes_store_tail(out + h * E + j * LANES, sum[h][j], count);
+}
+
+INLINE void mix_width(size_t heads, size_t S, size_t E, const float *scores, const float *values, size_t kv_stride, float *out) {
+  size_t i = 0;
+  for (; i + PARTS * LANES <= E; i += PARTS * LANES) mix(heads, PARTS, S, E, scores, values + i, kv_stride, LANES, out + i);
+  for (; i < E; i += LANES) mix(heads, 1, S, E, scores, values + i, kv_stride, E - i < LANES ? E - i : LANES, out + i);
 }
 
 static void attend_row(
     size_t S, size_t heads, size_t E, const float *q, const float *keys, const float *values, size_t kv_stride, float factor, float *scores, float *out) {
-  // The cache is read once for four heads, not once per head.
-  size_t whole = heads - heads % HEADS;
-  for (size_t s = 0; s < S; s++) {
-    const float *key = keys + s * kv_stride;
-    for (size_t h = 0; h < whole; h += HEADS) dots(HEADS, E, q + h * E, key, factor, scores + h * S + s, S);
-    for (size_t h = whole; h < heads; h++) dots(1, E, q + h * E, key, factor, scores + h * S + s, S);
+  // The cache is read once for four heads, not once per head; values come while keys are multiplied.
+  size_t whole = heads - heads % HEADS, s = 0;
+  for (; s + POSITIONS <= S; s += POSITIONS) {
+    const float *key = keys + s * kv_stride, *value = values + s * kv_stride, *later = key + KEYS_AHEAD * kv_stride;
+    for (size_t h = 0; h < whole; h += HEADS) dots(HEADS, POSITIONS, E, q + h * E, key, kv_stride, h == 0 ? value : later, factor, scores + h * S + s, S);
+    for (size_t h = whole; h < heads; h++) dots(1, POSITIONS, E, q + h * E, key, kv_stride, h == 0 ? value : later, factor, scores + h * S + s, S);
   }
+  for (; s < S; s++)
+    for (size_t h = 0; h < heads; h++) dots(1, 1, E, q + h * E, keys + s * kv_stride, kv_stride, values + s * kv_stride, factor, scores + h * S + s, S);
   softmax(heads, S, scores);
-  for (size_t h = 0; h < whole; h += HEADS) mix(HEADS, S, E, scores + h * S, values, kv_stride, out + h * E);
-  for (size_t h = whole; h < heads; h++) mix(1, S, E, scores + h * S, values, kv_stride, out + h * E);
+  for (size_t h = 0; h < whole; h += HEADS) mix_width(HEADS, S, E, scores + h * S, values, kv_stride, out + h * E);
+  for (size_t h = whole; h < heads; h++) mix_width(1, S, E, scores + h * S, values, kv_stride, out + h * E);
 }
 
 static double logsumexp(size_t total, const float *x) {

@@ -10,7 +10,7 @@ struct MemoryNeed {
 
   /// Weights of these blocks, and the caches of as many requests as are let in.
   func byteCount(of blocks: Range<Int>) -> Int {
-    let bits = Precision(rawValue: precision)?.bits ?? 32
+    let bits = Precision(rawValue: precision)?.storedBits ?? 32
     let weights = config.blocks[blocks].reduce(0.0) { $0 + weightCount($1) }
     let text = config.text
     let position = 2 * text.keyValueHeadCount * text.headWidth * 4
@@ -22,7 +22,7 @@ struct MemoryNeed {
 
   /// Weights of one block.
   func weightByteCount(of block: Int) -> Int {
-    let bits = Precision(rawValue: precision)?.bits ?? 32
+    let bits = Precision(rawValue: precision)?.storedBits ?? 32
     return Int(weightCount(config.blocks[block]) * Double(bits) / 8)
   }
 
