@@ -24,7 +24,7 @@ bool kernel_encode_int8_rows(size_t T, size_t D, const float *x, uint8_t *out) {
   const struct kernel_table *table = kernel_table_current();
   for (size_t t = 0; t < T; t++, x += D, out += D + sizeof(float)) {
     if (!has_scale(D, x)) return false;
-    float scale = table->quantise(D, x, out + sizeof scale);
+    float scale = table->quantise(D, x, out + sizeof scale, INT8_BLOCK);
     memcpy(out, &scale, sizeof scale);
   }
   return true;

@@ -8,6 +8,7 @@
 #define ACTIVATION_BYTES 2
 #define INT8_SUMS int8_sums_avx2
 #define INT4_SUMS int4_sums_avx2
+#define LANES_ARE_ZMM
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma"))), apply_to = function)
 #include "lanes_table.h"
 #pragma clang attribute pop

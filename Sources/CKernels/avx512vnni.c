@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#define LANES_ARE_ZMM
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma"))), apply_to = function)
 #define VEC __m512i
 #define VEC_ZERO _mm512_setzero_si512()

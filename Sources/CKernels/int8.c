@@ -28,23 +28,28 @@ struct product {
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 static size_t quotient_up(size_t a, size_t b) { return (a + b - 1) / b; }
 
-// Quantises row t and puts it in its place in its strip.
-static void quantise_row(void *context, size_t t) {
+// Quantises the rows of a strip into their places.
+static void quantise_strip(void *context, size_t index) {
   const struct product *c = context;
-  size_t K = c->w->K, row = t % c->strip, first = t - row, height = smaller(c->strip, c->T - first);
+  size_t K = c->w->K, first = index * c->strip, height = smaller(c->strip, c->T - first);
   uint8_t *strip = c->quantised + first * c->stride * c->activation_bytes;
-  uint8_t *bytes = height == 1 && c->activation_bytes == 1 ? strip : (uint8_t *)pool_scratch(2, c->stride / 4);
-  if (bytes == NULL) abort();
-  c->row_scales[t] = c->table->quantise(K, c->x + t * K, bytes);
-  memset(bytes + K, INT8_OFFSET, c->stride - K);
-  if (bytes == strip) return;
   if (c->activation_bytes == 1) {
-    for (size_t g = 0; g < c->stride / INT8_GROUP; g++) memcpy(strip + (g * height + row) * INT8_GROUP, bytes + g * INT8_GROUP, INT8_GROUP);
+    for (size_t row = 0; row < height; row++) {
+      uint8_t *bytes = strip + row * INT8_BLOCK;
+      c->row_scales[first + row] = c->table->quantise(K, c->x + (first + row) * K, bytes, height * INT8_BLOCK);
+      memset(bytes + K / INT8_BLOCK * height * INT8_BLOCK + K % INT8_BLOCK, INT8_OFFSET, c->stride - K);
+    }
     return;
   }
-  uint16_t *wide = (uint16_t *)strip + row * INT8_GROUP;
-  for (size_t g = 0; g < c->stride; g += INT8_GROUP, wide += height * INT8_GROUP)
-    for (size_t i = 0; i < INT8_GROUP; i++) wide[i] = bytes[g + i];
+  uint8_t *bytes = (uint8_t *)pool_scratch(2, c->stride / 4);
+  if (bytes == NULL) abort();
+  for (size_t row = 0; row < height; row++) {
+    c->row_scales[first + row] = c->table->quantise(K, c->x + (first + row) * K, bytes, INT8_BLOCK);
+    memset(bytes + K, INT8_OFFSET, c->stride - K);
+    uint16_t *wide = (uint16_t *)strip + row * INT8_BLOCK;
+    for (size_t k = 0; k < c->stride; k += INT8_BLOCK, wide += height * INT8_BLOCK)
+      for (size_t i = 0; i < INT8_BLOCK; i++) wide[i] = bytes[k + i];
+  }
 }
 
 // Rows first_row..<+rows of panel `panel`: from sums to outputs.
@@ -64,7 +69,7 @@ static void run(void *context, size_t index) {
   int32_t *sums = (int32_t *)pool_scratch(1, panels * rows * INT8_PANEL);
   if (sums == NULL) abort();
   c->sums(
-      rows, c->stride / INT8_GROUP, c->quantised + first_row * c->stride * c->activation_bytes, panels, c->panel_bytes,
+      rows, c->strip, c->stride / INT8_GROUP, c->quantised + first_row * c->stride * c->activation_bytes, panels, c->panel_bytes,
       c->w->packed + panel * c->panel_bytes, sums);
   for (size_t p = 0; p < panels; p++) finish(c, first_row, rows, panel + p, sums + p * rows * INT8_PANEL);
 }
@@ -74,7 +79,7 @@ void kernel_linear_quantised_f32(
   if (T == 0 || w->N == 0) return;
   const struct kernel_table *table = kernel_table_current();
   struct product c = {
-      .table = table, .w = w, .T = T, .strip = table->strip_rows, .stride = int8_blocks(w->K) * INT8_BLOCK,
+      .table = table, .w = w, .T = T, .strip = quotient_up(T, quotient_up(T, table->strip_rows)), .stride = int8_blocks(w->K) * INT8_BLOCK,
       .activation_bytes = w->bits == 8 ? table->activation_bytes : 1,
       .panels = kernel_quantised_rows(w->N, then == KERNEL_GEGLU) / INT8_PANEL, .panels_per_task = PANELS_PER_TASK,
       .panel_bytes = w->bits == 8 ? int8_panel_bytes(w->K) : int4_panel_bytes(w->K), .sums = w->bits == 8 ? table->int8_sums : table->int4_sums,
@@ -84,9 +89,9 @@ void kernel_linear_quantised_f32(
   if (scratch == NULL) abort();
   c.quantised = (uint8_t *)scratch;
   c.row_scales = scratch + (T * c.stride * c.activation_bytes / 4 + 15) / 16 * 16;
-  // Equal shares of rows, whole strips each.
+  // Strips of about equal heights, and equal shares of rows, whole strips each.
   c.rows_per_task = quotient_up(quotient_up(T, quotient_up(T, ROWS_PER_TASK)), c.strip) * c.strip;
   c.chunks = quotient_up(c.panels, c.panels_per_task);
-  pool_run(T, quantise_row, &c);
+  pool_run(quotient_up(T, c.strip), quantise_strip, &c);
   pool_run(quotient_up(T, c.rows_per_task) * c.chunks, run, &c);
 }

@@ -4,7 +4,7 @@
 // blocks of 32 inputs: 32 multipliers (a byte per output, 1...15), then 512 bytes of nibbles (value + 8); byte i of group pair j holds byte i
 // of group 2j in its low half and of group 2j + 1 in its high half. An int4 weight *is* the int8 weight multiplier · value, at most 120 in size.
 //
-// Activations are q + 128 as unsigned bytes (or 16 bits wide, where that is faster), in strips of some rows: group by group, row by row, 4 inputs.
+// Activations are q + 128 as unsigned bytes (or 16 bits wide, where that is faster), in strips of some rows: block by block, row by row, 32 inputs.
 #ifndef PALISADE_INT8_H
 #define PALISADE_INT8_H
 #include <stddef.h>
@@ -31,9 +31,10 @@ static inline size_t int8_panels(size_t N) { return (N + INT8_PANEL - 1) / INT8_
 static inline size_t int8_panel_bytes(size_t K) { return int8_groups(K) * INT8_GROUP_BYTES; }
 static inline size_t int4_panel_bytes(size_t K) { return int8_blocks(K) * INT4_BLOCK_BYTES; }
 
-/// sums[p][r][n] = Σ_k x[r, k] · w[p · 32 + n, k] for `rows` rows and `panels` panels, panel_bytes apart; exact 32-bit integers.
+/// sums[p][r][n] = Σ_k x[r, k] · w[p · 32 + n, k] for `rows` rows and `panels` panels, panel_bytes apart; exact 32-bit integers. The rows stand in
+/// strips of `strip`, the last one of what is left.
 typedef void int8_sums(
-    size_t rows, size_t groups, const void *x, size_t panels, size_t panel_bytes, const uint8_t *panel, int32_t *sums);
+    size_t rows, size_t strip, size_t groups, const void *x, size_t panels, size_t panel_bytes, const uint8_t *panel, int32_t *sums);
 
 /// From sums to outputs, for `rows` rows of one panel: v = (sum − 128 Σw) · (scale of row · scale of output) + bias, then what `then` says.
 struct int8_finish {

@@ -25,17 +25,18 @@ enum {
       size_t groups, const uint16_t *x, const uint8_t *w, const uint8_t *ahead, bool more, int32_t *sums) { \
     __m256i sum[ROWS][2];                                                                                   \
     for (int r = 0; r < ROWS; r++) sum[r][0] = sum[r][1] = _mm256_setzero_si256();                          \
-    for (size_t g = 0; g < groups; g++, x += ROWS * INT8_GROUP, w += INT8_GROUP_BYTES) {                    \
-      if (ahead) _mm_prefetch((const char *)ahead + 32 * g, _MM_HINT_T0);                                   \
-      __m256i w0 = WIDEN(w), w1 = WIDEN(w + 16);                                                            \
-      for (int r = 0; r < ROWS; r++) {                                                                      \
-        int64_t four;                                                                                       \
-        memcpy(&four, x + r * INT8_GROUP, 8);                                                               \
-        __m256i v = _mm256_set1_epi64x(four);                                                               \
-        sum[r][0] = _mm256_add_epi32(sum[r][0], _mm256_madd_epi16(v, w0));                                  \
-        sum[r][1] = _mm256_add_epi32(sum[r][1], _mm256_madd_epi16(v, w1));                                  \
+    for (size_t g = 0; g < groups; x += ROWS * INT8_BLOCK)                                                  \
+      for (size_t i = 0; i < INT8_BLOCK_GROUPS; i++, g++, w += INT8_GROUP_BYTES) {                          \
+        if (ahead) _mm_prefetch((const char *)ahead + 32 * g, _MM_HINT_T0);                                 \
+        __m256i w0 = WIDEN(w), w1 = WIDEN(w + 16);                                                          \
+        for (int r = 0; r < ROWS; r++) {                                                                    \
+          int64_t four;                                                                                     \
+          memcpy(&four, x + r * INT8_BLOCK + i * INT8_GROUP, 8);                                            \
+          __m256i v = _mm256_set1_epi64x(four);                                                             \
+          sum[r][0] = _mm256_add_epi32(sum[r][0], _mm256_madd_epi16(v, w0));                                \
+          sum[r][1] = _mm256_add_epi32(sum[r][1], _mm256_madd_epi16(v, w1));                                \
+        }                                                                                                   \
       }                                                                                                     \
-    }                                                                                                       \
     for (int r = 0; r < ROWS; r++) {                                                                        \
       __m256i *out = (__m256i *)(sums + r * INT8_PANEL);                                                    \
       __m256i s = _mm256_permute4x64_epi64(_mm256_hadd_epi32(sum[r][0], sum[r][1]), 0xD8);                  \
@@ -49,13 +50,14 @@ static tile *const tiles[STRIP] = {tile_1, tile_2, tile_3, tile_4, tile_5, tile_
 
 // Block by block of inputs, so that a block of all rows stays in the second-level cache while all panels are multiplied with it, and a panel's
 // block in the first-level cache. Weights are widened as they come: the unit that widens is idle otherwise, and a widened copy was slower.
-void int8_sums_avx2(size_t rows, size_t groups, const void *x, size_t panels, size_t panel_bytes, const uint8_t *panel, int32_t *sums) {
+void int8_sums_avx2(
+    size_t rows, size_t strip, size_t groups, const void *x, size_t panels, size_t panel_bytes, const uint8_t *panel, int32_t *sums) {
   for (size_t first = 0; first < groups; first += BLOCK_GROUPS) {
     size_t count = groups - first < BLOCK_GROUPS ? groups - first : BLOCK_GROUPS;
     for (size_t p = 0; p < panels; p++) {
       const uint8_t *w = panel + p * panel_bytes + first * INT8_GROUP_BYTES;
-      for (size_t row = 0; row < rows; row += STRIP) {
-        size_t height = rows - row < STRIP ? rows - row : STRIP;
+      for (size_t row = 0; row < rows; row += strip) {
+        size_t height = rows - row < strip ? rows - row : strip;
         const uint16_t *strip = (const uint16_t *)x + (row * groups + first * height) * INT8_GROUP;
         for (size_t quarter = 0; quarter < 4; quarter++) {
           // The memory behind this block is asked for while its first strip is multiplied.
@@ -101,14 +103,14 @@ static void spread(size_t blocks, const uint8_t *block, struct nibbles *out) {
 #define TILE4(ROWS)                                                                                                                    \
   static void nibbles_##ROWS(size_t blocks, const uint8_t *x, const int8_t *w, const int16_t *multipliers, bool more, int32_t *sums) { \
     for (int r = 0; !more && r < ROWS; r++) memset(sums + r * INT8_PANEL, 0, HALF * sizeof *sums);                                     \
-    for (size_t b = 0; b < blocks; b++, multipliers += 2 * HALF) {                                                                     \
+    for (size_t b = 0; b < blocks; b++, x += ROWS * INT8_BLOCK, multipliers += 2 * HALF) {                                             \
       __m256i sum[ROWS][2];                                                                                                            \
       for (int r = 0; r < ROWS; r++) sum[r][0] = sum[r][1] = _mm256_setzero_si256();                                                   \
-      for (size_t g = 0; g < INT8_BLOCK_GROUPS; g++, x += ROWS * INT8_GROUP, w += HALF_GROUP) {                                        \
+      for (size_t g = 0; g < INT8_BLOCK_GROUPS; g++, w += HALF_GROUP) {                                                                 \
         __m256i w0 = _mm256_load_si256((const __m256i *)w), w1 = _mm256_load_si256((const __m256i *)w + 1);                            \
         for (int r = 0; r < ROWS; r++) {                                                                                               \
           int32_t four;                                                                                                                \
-          memcpy(&four, x + r * INT8_GROUP, 4);                                                                                        \
+          memcpy(&four, x + r * INT8_BLOCK + g * INT8_GROUP, 4);                                                                       \
           __m256i v = _mm256_set1_epi32(four);                                                                                         \
           sum[r][0] = _mm256_add_epi16(sum[r][0], _mm256_maddubs_epi16(v, w0));                                                        \
           sum[r][1] = _mm256_add_epi16(sum[r][1], _mm256_maddubs_epi16(v, w1));                                                        \
@@ -126,14 +128,15 @@ TILE4(1) TILE4(2) TILE4(3) TILE4(4) TILE4(5) TILE4(6)
 typedef void tile4(size_t blocks, const uint8_t *x, const int8_t *w, const int16_t *multipliers, bool more, int32_t *sums);
 static tile4 *const of_nibbles[STRIP] = {nibbles_1, nibbles_2, nibbles_3, nibbles_4, nibbles_5, nibbles_6};
 
-void int4_sums_avx2(size_t rows, size_t groups, const void *x, size_t panels, size_t panel_bytes, const uint8_t *panel, int32_t *sums) {
+void int4_sums_avx2(
+    size_t rows, size_t strip, size_t groups, const void *x, size_t panels, size_t panel_bytes, const uint8_t *panel, int32_t *sums) {
   struct nibbles nibbles;
   for (size_t first = 0; first < groups; first += BLOCK_GROUPS) {
     size_t count = groups - first < BLOCK_GROUPS ? groups - first : BLOCK_GROUPS, blocks = count / INT8_BLOCK_GROUPS;
     for (size_t p = 0; p < panels; p++) {
       spread(blocks, panel + p * panel_bytes + first / INT8_BLOCK_GROUPS * INT4_BLOCK_BYTES, &nibbles);
-      for (size_t row = 0; row < rows; row += STRIP) {
-        size_t height = rows - row < STRIP ? rows - row : STRIP;
+      for (size_t row = 0; row < rows; row += strip) {
+        size_t height = rows - row < strip ? rows - row : strip;
         const uint8_t *strip = (const uint8_t *)x + (row * groups + first * height) * INT8_GROUP;
         for (size_t half = 0; half < 2; half++)
           of_nibbles[height - 1](

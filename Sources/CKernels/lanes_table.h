@@ -84,8 +84,8 @@ static float largest_of(size_t S, const float *x) {
   return lanes_largest(largest);
 }
 
-static void softmax(size_t T, size_t S, float *x) {
-  for (size_t t = 0; t < T; t++, x += S) {
+static void exponentials(size_t T, size_t S, float *x, size_t stride, float *inverse) {
+  for (size_t t = 0; t < T; t++, x += stride) {
     lanes m = lanes_all(largest_of(S, x)), sum = lanes_all(0);
     FOR_LANES(S) {
       lanes e = lanes_exp(lanes_load(x + i) - m);
@@ -98,53 +98,162 @@ static void softmax(size_t T, size_t S, float *x) {
       lanes_store_tail(x + i, e, count);
       sum += lanes_load_tail(x + i, count, 0);
     }
-    scale(S, x, 1 / lanes_sum(sum), x);
+    inverse[t] = 1 / lanes_sum(sum);
   }
 }
 
-// Heads that share the loads of a key or a value: eight registers of sums in AVX2.
-#define HEADS 4
-
-// out[h · stride] = q_h · key · factor, for `heads` (a constant) heads.
-INLINE void dots(size_t heads, size_t E, const float *q, const float *key, float factor, float *out, size_t stride) {
-  lanes sum[HEADS];
-  for (size_t h = 0; h < heads; h++) sum[h] = lanes_all(0);
-  FOR_LANES(E) {
-    lanes k = lanes_load(key + i);
-    for (size_t h = 0; h < heads; h++) sum[h] = lanes_fma(lanes_load(q + h * E + i), k, sum[h]);
+static void softmax(size_t T, size_t S, float *x) {
+  for (size_t t = 0; t < T; t++, x += S) {
+    float inverse;
+    exponentials(1, S, x, S, &inverse);
+    scale(S, x, inverse, x);
   }
-  TAIL(E);
-  for (size_t h = 0; count && h < heads; h++)
-    sum[h] = lanes_fma(lanes_load_tail(q + h * E + i, count, 0), lanes_load_tail(key + i, count, 0), sum[h]);
-  for (size_t h = 0; h < heads; h++) out[h * stride] = lanes_sum(sum[h]) * factor;
 }
 
-// out_h = Σ_s scores[h, s] · v_s, for `heads` (a constant) heads; sums stay in registers over all positions.
-INLINE void mix(size_t heads, size_t S, size_t E, const float *scores, const float *values, size_t kv_stride, float *out) {
+// Rows of a tile: 24 sums of 32 zmm, or 12 of 16 ymm.
+#ifdef LANES_ARE_ZMM
+#define PRODUCT_ROWS 12
+#else
+#define PRODUCT_ROWS 3
+#endif
+
+// `rows` and `parts` (registers of columns) are constants.
+INLINE void product_tile(
+    size_t rows, size_t parts, size_t depth, const float *a, size_t a_stride, const float *panel, size_t width, const float *factors, float *out,
+    size_t out_stride) {
+  lanes sum[PRODUCT_ROWS][2];
+  for (size_t r = 0; r < rows; r++) sum[r][0] = sum[r][1] = lanes_all(0);
+  for (size_t d = 0; d < depth; d++, panel += PANEL_WIDTH) {
+    lanes column[2];
+    for (size_t j = 0; j < parts; j++) column[j] = lanes_load(panel + j * LANES);
+    for (size_t r = 0; r < rows; r++) {
+      lanes v = lanes_all(a[r * a_stride + d]);
+      for (size_t j = 0; j < parts; j++) sum[r][j] = lanes_fma(v, column[j], sum[r][j]);
+    }
+  }
+  for (size_t r = 0; r < rows; r++)
+    for (size_t j = 0; j < parts; j++) {
+      size_t left = width - j * LANES;
+      lanes v = sum[r][j] * lanes_all(factors[r]);
+      if (left >= LANES) lanes_store(out + r * out_stride + j * LANES, v);
+      else lanes_store_tail(out + r * out_stride + j * LANES, v, left);
+    }
+}
+
+static void product(
+    size_t rows, size_t depth, const float *a, size_t a_stride, const float *panel, size_t width, const float *factors, float *out, size_t out_stride) {
+  size_t strips = (rows + PRODUCT_ROWS - 1) / PRODUCT_ROWS;
+  for (size_t strip = 0; strip < strips; strip++) {
+    size_t first = strip * rows / strips, height = (strip + 1) * rows / strips - first;
+#define HEIGHT(n)                                                                                                                    \
+  case n:                                                                                                                            \
+    if (width > LANES) product_tile(n, 2, depth, a + first * a_stride, a_stride, panel, width, factors + first, out + first * out_stride, out_stride); \
+    else product_tile(n, 1, depth, a + first * a_stride, a_stride, panel, width, factors + first, out + first * out_stride, out_stride); \
+    break;
+    switch (height) {
+      HEIGHT(1) HEIGHT(2) HEIGHT(3)
+#if PRODUCT_ROWS == 12
+      HEIGHT(4) HEIGHT(5) HEIGHT(6) HEIGHT(7) HEIGHT(8) HEIGHT(9) HEIGHT(10) HEIGHT(11) HEIGHT(12)
+#endif
+    }
+#undef HEIGHT
+  }
+}
+
+// Heads that share the loads of a key or a value, positions whose dot products are reduced together, and registers of a value's width taken at a
+// time: sixteen sums in zmm, four (eight registers) in ymm.
+#ifdef LANES_ARE_ZMM
+enum { HEADS = 4, POSITIONS = 4, PARTS = 4, KEYS_AHEAD = 8 };
+#else
+enum { HEADS = 4, POSITIONS = 1, PARTS = 1, KEYS_AHEAD = 8 };
+#endif
+
+// One level of sixteen lanes_sum at once: a's and b's parts of 2 · half lanes to parts of `half`, each the sum of its two halves.
+#define FOLD(a, b, ...) (__builtin_shufflevector(a, b, __VA_ARGS__))
+INLINE lanes fold8(lanes a, lanes b) {
+  return FOLD(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) + FOLD(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+}
+INLINE lanes fold4(lanes a, lanes b) {
+  return FOLD(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) + FOLD(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+}
+INLINE lanes fold2(lanes a, lanes b) {
+  return FOLD(a, b, 0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28, 29) + FOLD(a, b, 2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31);
+}
+INLINE lanes fold1(lanes a, lanes b) {
+  return FOLD(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30) + FOLD(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+}
+// lanes_sum of each, with the same additions.
+INLINE lanes lanes_sums(const lanes v[16]) {
+  lanes a[8], b[4], c[2];
+  for (int i = 0; i < 8; i++) a[i] = fold8(v[2 * i], v[2 * i + 1]);
+  for (int i = 0; i < 4; i++) b[i] = fold4(a[2 * i], a[2 * i + 1]);
+  for (int i = 0; i < 2; i++) c[i] = fold2(b[2 * i], b[2 * i + 1]);
+  return fold1(c[0], c[1]);
+}
+
+// out[h · stride + s] = q_h · key_s · factor, for `heads` heads and `positions` keys, both constants. As many rows at `ahead` are asked for.
+INLINE void dots(
+    size_t heads, size_t positions, size_t E, const float *q, const float *keys, size_t kv_stride, const float *ahead, float factor, float *out,
+    size_t stride) {
+  lanes sum[HEADS * POSITIONS];
+  for (size_t i = 0; i < heads * positions; i++) sum[i] = lanes_all(0);
   for (size_t i = 0; i < E; i += LANES) {
     size_t count = E - i < LANES ? E - i : LANES;
-    lanes sum[HEADS];
-    for (size_t h = 0; h < heads; h++) sum[h] = lanes_all(0);
-    for (size_t s = 0; s < S; s++) {
-      lanes v = count == LANES ? lanes_load(values + s * kv_stride + i) : lanes_load_tail(values + s * kv_stride + i, count, 0);
-      for (size_t h = 0; h < heads; h++) sum[h] = lanes_fma(lanes_all(scores[h * S + s]), v, sum[h]);
+    lanes k[POSITIONS];
+    for (size_t s = 0; s < positions; s++) __builtin_prefetch(ahead + s * kv_stride + i);
+    for (size_t s = 0; s < positions; s++) k[s] = count == LANES ? lanes_load(keys + s * kv_stride + i) : lanes_load_tail(keys + s * kv_stride + i, count, 0);
+    for (size_t h = 0; h < heads; h++) {
+      lanes v = count == LANES ? lanes_load(q + h * E + i) : lanes_load_tail(q + h * E + i, count, 0);
+      for (size_t s = 0; s < positions; s++) sum[h * positions + s] = lanes_fma(v, k[s], sum[h * positions + s]);
     }
-    for (size_t h = 0; h < heads; h++) lanes_store_tail(out + h * E + i, sum[h], count);
   }
+  if (heads * positions == LANES) {
+    lanes all = lanes_sums(sum) * lanes_all(factor);
+    for (size_t h = 0; h < heads; h++) memcpy(out + h * stride, (float *)&all + h * positions, positions * sizeof(float));
+    return;
+  }
+  for (size_t h = 0; h < heads; h++)
+    for (size_t s = 0; s < positions; s++) out[h * stride + s] = lanes_sum(sum[h * positions + s]) * factor;
+}
+
+// out_h = Σ_s scores[h, s] · v_s over `parts` registers of the width, for `heads` heads, both constants; sums stay in registers over all positions.
+INLINE void mix(size_t heads, size_t parts, size_t S, size_t E, const float *scores, const float *values, size_t kv_stride, size_t count, float *out) {
+  lanes sum[HEADS][PARTS];
+  for (size_t h = 0; h < heads; h++)
+    for (size_t j = 0; j < parts; j++) sum[h][j] = lanes_all(0);
+  for (size_t s = 0; s < S; s++) {
+    lanes v[PARTS];
+    for (size_t j = 0; j < parts; j++)
+      v[j] = count == LANES ? lanes_load(values + s * kv_stride + j * LANES) : lanes_load_tail(values + s * kv_stride + j * LANES, count, 0);
+    for (size_t h = 0; h < heads; h++) {
+      lanes weight = lanes_all(scores[h * S + s]);
+      for (size_t j = 0; j < parts; j++) sum[h][j] = lanes_fma(weight, v[j], sum[h][j]);
+    }
+  }
+  for (size_t h = 0; h < heads; h++)
+    for (size_t j = 0; j < parts; j++) lanes_store_tail(out + h * E + j * LANES, sum[h][j], count);
+}
+
+INLINE void mix_width(size_t heads, size_t S, size_t E, const float *scores, const float *values, size_t kv_stride, float *out) {
+  size_t i = 0;
+  for (; i + PARTS * LANES <= E; i += PARTS * LANES) mix(heads, PARTS, S, E, scores, values + i, kv_stride, LANES, out + i);
+  for (; i < E; i += LANES) mix(heads, 1, S, E, scores, values + i, kv_stride, E - i < LANES ? E - i : LANES, out + i);
 }
 
 static void attend_row(
     size_t S, size_t heads, size_t E, const float *q, const float *keys, const float *values, size_t kv_stride, float factor, float *scores, float *out) {
-  // The cache is read once for four heads, not once per head.
-  size_t whole = heads - heads % HEADS;
-  for (size_t s = 0; s < S; s++) {
-    const float *key = keys + s * kv_stride;
-    for (size_t h = 0; h < whole; h += HEADS) dots(HEADS, E, q + h * E, key, factor, scores + h * S + s, S);
-    for (size_t h = whole; h < heads; h++) dots(1, E, q + h * E, key, factor, scores + h * S + s, S);
+  // The cache is read once for four heads, not once per head; values come while keys are multiplied.
+  size_t whole = heads - heads % HEADS, s = 0;
+  for (; s + POSITIONS <= S; s += POSITIONS) {
+    const float *key = keys + s * kv_stride, *value = values + s * kv_stride, *later = key + KEYS_AHEAD * kv_stride;
+    for (size_t h = 0; h < whole; h += HEADS) dots(HEADS, POSITIONS, E, q + h * E, key, kv_stride, h == 0 ? value : later, factor, scores + h * S + s, S);
+    for (size_t h = whole; h < heads; h++) dots(1, POSITIONS, E, q + h * E, key, kv_stride, h == 0 ? value : later, factor, scores + h * S + s, S);
   }
+  for (; s < S; s++)
+    for (size_t h = 0; h < heads; h++) dots(1, 1, E, q + h * E, keys + s * kv_stride, kv_stride, values + s * kv_stride, factor, scores + h * S + s, S);
   softmax(heads, S, scores);
-  for (size_t h = 0; h < whole; h += HEADS) mix(HEADS, S, E, scores + h * S, values, kv_stride, out + h * E);
-  for (size_t h = whole; h < heads; h++) mix(1, S, E, scores + h * S, values, kv_stride, out + h * E);
+  for (size_t h = 0; h < whole; h += HEADS) mix_width(HEADS, S, E, scores + h * S, values, kv_stride, out + h * E);
+  for (size_t h = whole; h < heads; h++) mix_width(1, S, E, scores + h * S, values, kv_stride, out + h * E);
 }
 
 static double logsumexp(size_t total, const float *x) {
@@ -157,21 +266,38 @@ static double logsumexp(size_t total, const float *x) {
   return (double)largest + log(sum);
 }
 
-static float quantise(size_t total, const float *x, uint8_t *out) {
-  lanes most = lanes_all(0);
-  FOR_LANES(total) most = lanes_max(most, __builtin_elementwise_abs(lanes_load(x + i)));
-  TAIL(total);
-  if (count) most = lanes_max(most, __builtin_elementwise_abs(lanes_load_tail(x + i, count, 0)));
-  float largest = lanes_largest(most);
-  lanes factor = lanes_all(largest > 0 ? 127 / largest : 0), offset = lanes_all(128);
-  typedef uint8_t bytes __attribute__((vector_size(LANES)));
-  FOR_LANES(total) {
-    bytes q = __builtin_convertvector(__builtin_elementwise_rint(lanes_load(x + i) * factor) + offset, bytes);
-    memcpy(out + i, &q, sizeof q);
+// The largest |x|; in any order, since a maximum is the same in all of them.
+static float largest_size(size_t total, const float *x) {
+  lanes most[4] = {lanes_all(0), lanes_all(0), lanes_all(0), lanes_all(0)};
+  size_t i = 0;
+  for (; i + 4 * LANES <= total; i += 4 * LANES)
+    for (size_t j = 0; j < 4; j++) most[j] = lanes_max(most[j], __builtin_elementwise_abs(lanes_load(x + i + j * LANES)));
+  for (; i < total; i += LANES) {
+    lanes v = total - i < LANES ? lanes_load_tail(x + i, total - i, 0) : lanes_load(x + i);
+    most[0] = lanes_max(most[0], __builtin_elementwise_abs(v));
   }
-  if (count) {
-    bytes q = __builtin_convertvector(__builtin_elementwise_rint(lanes_load_tail(x + i, count, 0) * factor) + offset, bytes);
-    memcpy(out + i, &q, count);
+  return lanes_largest(lanes_max(lanes_max(most[0], most[1]), lanes_max(most[2], most[3])));
+}
+
+typedef uint8_t lane_bytes __attribute__((vector_size(LANES)));
+
+INLINE lane_bytes quantised(lanes x, lanes factor) {
+  return __builtin_convertvector(__builtin_convertvector(__builtin_elementwise_rint(x * factor) + lanes_all(INT8_OFFSET), ilanes), lane_bytes);
+}
+
+static float quantise(size_t total, const float *x, uint8_t *out, size_t stride) {
+  float largest = largest_size(total, x);
+  lanes factor = lanes_all(largest > 0 ? 127 / largest : 0);
+  size_t i = 0;
+  for (; i + INT8_BLOCK <= total; i += INT8_BLOCK, out += stride) {
+    lane_bytes first = quantised(lanes_load(x + i), factor), second = quantised(lanes_load(x + i + LANES), factor);
+    memcpy(out, &first, LANES);
+    memcpy(out + LANES, &second, LANES);
+  }
+  for (; i < total; i += LANES, out += LANES) {
+    size_t left = total - i < LANES ? total - i : LANES;
+    lane_bytes q = quantised(lanes_load_tail(x + i, left, 0), factor);
+    memcpy(out, &q, left);
   }
   return largest / 127;
 }
@@ -181,7 +307,7 @@ static float quantise(size_t total, const float *x, uint8_t *out) {
 #define LANES_TABLE(name, text)                                                                                                        \
   const struct kernel_table name = {                                                                                                   \
       .isa = text, .rmsnorm = rmsnorm, .layernorm = layernorm, .gelu = gelu, .geglu = geglu, .add = add, .scale = scale,               \
-      .softmax = softmax, .attend_row = attend_row, .logsumexp = logsumexp, .quantise = quantise,                           \
+      .softmax = softmax, .exponentials = exponentials, .product = product, .attend_row = attend_row, .logsumexp = logsumexp, .quantise = quantise,                           \
       .strip_rows = STRIP_ROWS, .activation_bytes = ACTIVATION_BYTES, .int8_sums = INT8_SUMS, .int4_sums = INT4_SUMS,                 \
       .finish = finish, .quantise4 = quantise4,                                                                                                              \
   }

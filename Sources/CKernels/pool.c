@@ -1,5 +1,6 @@
 // A small pool: threads spin briefly for the next piece of work, then sleep. Work is claimed index by index, so a thread that the system took
 // off its core delays only the index it holds (barriers that spin collapse when a core is shared, see shared/peers.md).
+#define _GNU_SOURCE
 #include "pool.h"
 
 #include <pthread.h>
@@ -26,6 +27,7 @@ static struct {
   _Atomic bool stop;
   pthread_t threads[MAX_THREADS];
   _Atomic int count;  // threads, the caller included
+  int wanted;         // how many there are to be; set before any of them starts
 } pool = {.region = PTHREAD_MUTEX_INITIALIZER, .sleep = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .count = 1};
 
 static inline void pause_briefly(void) {
@@ -47,8 +49,21 @@ static void work(void) {
   }
 }
 
-static void *thread_main(void *unused) {
-  (void)unused;
+// Keeps this thread to the index-th of the CPUs it may use, when KERNELS_PIN asks for it and there is one for each thread. The caller's thread is
+// left alone: it has other things to do, and finds its own CPU free.
+static void pin(size_t index) {
+  const char *wanted = getenv("KERNELS_PIN");
+  cpu_set_t allowed, own;
+  if (wanted == NULL || wanted[0] != '1' || sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  if (CPU_COUNT(&allowed) != pool.wanted) return;
+  CPU_ZERO(&own);
+  for (int cpu = 0, seen = 0; cpu < CPU_SETSIZE; cpu++)
+    if (CPU_ISSET(cpu, &allowed) && (size_t)seen++ == index) CPU_SET(cpu, &own);
+  pthread_setaffinity_np(pthread_self(), sizeof own, &own);
+}
+
+static void *thread_main(void *index) {
+  pin((size_t)index);
   while (!atomic_load(&pool.stop)) {
     work();
     int spins = 0;
@@ -80,7 +95,8 @@ void kernels_set_threads(int count) {
   for (int i = 1; i < atomic_load(&pool.count); i++) pthread_join(pool.threads[i], NULL);
   atomic_store(&pool.stop, false);
   int started = 1;
-  while (started < count && pthread_create(&pool.threads[started], NULL, thread_main, NULL) == 0) started++;
+  pool.wanted = count;
+  while (started < count && pthread_create(&pool.threads[started], NULL, thread_main, (void *)(size_t)started) == 0) started++;
   atomic_store(&pool.count, started);
   pthread_mutex_unlock(&pool.region);
 }

@@ -31,7 +31,7 @@ static void pack8(const struct packing *c, const float *w, size_t row) {
   uint8_t *bytes = (uint8_t *)pool_scratch(2, c->K / 4 + 1);
   if (bytes == NULL) abort();
   uint8_t *panel = c->packed + row / INT8_PANEL * int8_panel_bytes(c->K) + row % INT8_PANEL * INT8_GROUP;
-  c->scales[row] = c->table->quantise(c->K, w, bytes);
+  c->scales[row] = c->table->quantise(c->K, w, bytes, INT8_BLOCK);
   int32_t sum = 0;
   for (size_t k = 0; k < c->K; k++) {
     bytes[k] = (uint8_t)(bytes[k] - INT8_OFFSET);
@@ -81,9 +81,24 @@ void kernel_quantise_f32(
   pool_run(rows, pack_row, &c);
 }
 
+enum { CLEAR_BYTES = 1 << 21 };  // a huge page
+
+struct clearing {
+  uint8_t *packed;
+  size_t bytes;
+  int value;
+};
+
+static void clear_piece(void *context, size_t index) {
+  const struct clearing *c = context;
+  size_t first = index * CLEAR_BYTES, left = c->bytes - first;
+  memset(c->packed + first, c->value, left < CLEAR_BYTES ? left : CLEAR_BYTES);
+}
+
 void kernel_quantise_clear(int bits, size_t rows, size_t K, uint8_t *packed, float *scales, int32_t *sums) {
-  // A nibble of 8 is the value 0.
-  memset(packed, bits == 8 ? 0 : 0x88, kernel_quantised_bytes(bits, rows, K));
+  // A nibble of 8 is the value 0. All threads clear, so that on a machine with several memories each has a share of the weights.
+  struct clearing c = {.packed = packed, .bytes = kernel_quantised_bytes(bits, rows, K), .value = bits == 8 ? 0 : 0x88};
+  pool_run((c.bytes + CLEAR_BYTES - 1) / CLEAR_BYTES, clear_piece, &c);
   memset(scales, 0, rows * sizeof *scales);
   memset(sums, 0, rows * sizeof *sums);
 }

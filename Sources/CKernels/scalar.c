@@ -56,6 +56,29 @@ static void softmax(size_t T, size_t S, float *x) {
   }
 }
 
+static void exponentials(size_t T, size_t S, float *x, size_t stride, float *inverse) {
+  for (size_t t = 0; t < T; t++, x += stride) {
+    double largest = x[0], sum = 0;
+    for (size_t i = 1; i < S; i++) largest = x[i] > largest ? x[i] : largest;
+    for (size_t i = 0; i < S; i++) {
+      double e = exp(x[i] - largest);
+      x[i] = (float)e;
+      sum += e;
+    }
+    inverse[t] = (float)(1 / sum);
+  }
+}
+
+static void product(
+    size_t rows, size_t depth, const float *a, size_t a_stride, const float *panel, size_t width, const float *factors, float *out, size_t out_stride) {
+  for (size_t r = 0; r < rows; r++)
+    for (size_t n = 0; n < width; n++) {
+      double sum = 0;
+      for (size_t d = 0; d < depth; d++) sum += (double)a[r * a_stride + d] * panel[d * PANEL_WIDTH + n];
+      out[r * out_stride + n] = (float)(sum * factors[r]);
+    }
+}
+
 // out_h = Σ_s softmax_s(scale · q_h · k_s) v_s
 static void attend_row(
     size_t S, size_t heads, size_t E, const float *q, const float *keys, const float *values, size_t kv_stride, float scale, float *scores, float *out) {
@@ -82,11 +105,11 @@ static double logsumexp(size_t count, const float *x) {
 }
 
 // q = round(x · 127 / max |x|) + 128; the same f32 arithmetic as in lanes, because a rounding that differs would be another number.
-static float quantise(size_t count, const float *x, uint8_t *out) {
+static float quantise(size_t count, const float *x, uint8_t *out, size_t stride) {
   float largest = 0;
   for (size_t i = 0; i < count; i++) largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
   float factor = largest > 0 ? 127 / largest : 0;
-  for (size_t i = 0; i < count; i++) out[i] = (uint8_t)(rintf(x[i] * factor) + 128);
+  for (size_t i = 0; i < count; i++) out[i / INT8_BLOCK * stride + i % INT8_BLOCK] = (uint8_t)(rintf(x[i] * factor) + 128);
   return largest / 127;
 }
 
@@ -140,11 +163,13 @@ static void sums_of(
       }
 }
 static void int8_sums_scalar(
-    size_t rows, size_t groups, const void *x, size_t panels, size_t panel_bytes, const uint8_t *panel, int32_t *sums) {
+    size_t rows, size_t strip, size_t groups, const void *x, size_t panels, size_t panel_bytes, const uint8_t *panel, int32_t *sums) {
+  (void)strip;
   sums_of(weight8, rows, groups, x, panels, panel_bytes, panel, sums);
 }
 static void int4_sums_scalar(
-    size_t rows, size_t groups, const void *x, size_t panels, size_t panel_bytes, const uint8_t *panel, int32_t *sums) {
+    size_t rows, size_t strip, size_t groups, const void *x, size_t panels, size_t panel_bytes, const uint8_t *panel, int32_t *sums) {
+  (void)strip;
   sums_of(weight4, rows, groups, x, panels, panel_bytes, panel, sums);
 }
 
@@ -167,6 +192,6 @@ static void finish(const struct int8_finish *c) {
 
 const struct kernel_table kernel_table_scalar = {
     .isa = "scalar", .rmsnorm = rmsnorm, .layernorm = layernorm, .gelu = gelu, .geglu = geglu, .add = add, .scale = scale,
-    .softmax = softmax, .attend_row = attend_row, .logsumexp = logsumexp, .quantise = quantise,
+    .softmax = softmax, .exponentials = exponentials, .product = product, .attend_row = attend_row, .logsumexp = logsumexp, .quantise = quantise,
     .strip_rows = 1, .activation_bytes = 1, .int8_sums = int8_sums_scalar, .int4_sums = int4_sums_scalar, .finish = finish, .quantise4 = quantise4,
 };

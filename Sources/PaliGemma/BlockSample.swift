@@ -22,7 +22,7 @@ public struct BlockSample {
   {
     var small = config
     (small.vision.layerCount, small.text.layerCount) = (1, 1)
-    let rowBytes = config.text.width * (precision.bits ?? 32) / 8
+    let rowBytes = config.text.width * precision.storedBits / 8
     let rows = kind == .languageHead ? max(256, Self.headByteCount / max(1, rowBytes)) : 512
     small.text.vocabularyCount = min(config.text.vocabularyCount, rows)
     let index = Self.index(kind, in: small)
@@ -35,6 +35,14 @@ public struct BlockSample {
         packed.formUnion(product.parts.map { $0.name + ".weight" })
         for plan in product.packedTensors(bits: bits) {
           tensors[plan.name] = Self.filled(plan.elementType, plan.shape)
+        }
+      }
+    }
+    if precision == .bf16 {
+      packed.formUnion(products.flatMap { product in product.parts.map { $0.name + ".weight" } })
+      for product in products {
+        for part in product.parts {
+          tensors[part.name + ".weight"] = Self.filled(.bf16, [part.rows, product.inputs])
         }
       }
     }

@@ -64,7 +64,7 @@ public final class ModelSection {
 
   /// Whether a row's bits don't depend on the rows beside it, so that an answer's tokens may be gone
   /// through again many at a time.
-  public var isExact: Bool { precision != .f32 || Kernels.rowsAreExact }
+  public var isExact: Bool { precision.bits != nil || Kernels.rowsAreExact }
 
   /// The decoder layers this section computes.
   public var decoderLayers: Range<Int> { config.decoderLayers(in: blocks) }

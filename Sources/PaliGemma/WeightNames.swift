@@ -101,7 +101,8 @@ struct WeightNames {
       else { throw Self.noFloats(product.name) }
       return Linear(quantized, bias: bias, activation: product.activation)
     }
-    guard let weight = Self.stacked(weights) else { throw Self.noFloats(product.name) }
+    guard let weight = precision == .bf16 ? Self.stackedHalves(weights) : Self.stacked(weights)
+    else { throw Self.noFloats(product.name) }
     return Linear(weight: weight, bias: bias, activation: product.activation)
   }
 
@@ -131,6 +132,26 @@ struct WeightNames {
 
   private static func noFloats(_ name: String) -> CheckpointError {
     .mismatch(name: name, reason: "it can't be read as floats")
+  }
+
+  /// Tensors one below the other as bf16; a single one that is bf16 stays mapped. Nil when one is no float.
+  private static func stackedHalves(_ parts: [Tensor]) -> Tensor? {
+    if parts.count == 1, parts[0].elementType == .bf16, parts[0].isAligned { return parts[0] }
+    guard let first = parts.first else { return nil }
+    let total = parts.reduce(0) { $0 + $1.rowCount }
+    let out = Tensor(.bf16, shape: [total] + first.shape.dropFirst())
+    var row = 0
+    for part in parts {
+      // Rows are converted a few megabytes at a time; numbers that are bf16 stay what they are.
+      let step = max(1, (1 << 20) / max(part.rowWidth, 1))
+      for start in stride(from: 0, to: part.rowCount, by: step) {
+        let end = min(part.rowCount, start + step)
+        guard let floats = part.rows(start..<end).convertedToF32() else { return nil }
+        floats.roundToBF16(into: out.rows(row..<row + end - start))
+        row += end - start
+      }
+    }
+    return out
   }
 
   /// Tensors one below the other as f32; a single f32 one stays mapped. Nil when one is no float.

@@ -11,7 +11,7 @@ struct MemoryNeed {
   /// Weights of these blocks, and the caches of as many requests as are let in where so many stages
   /// decode.
   func byteCount(of blocks: Range<Int>, decodeStages: Int) -> Int {
-    let bits = Precision(rawValue: precision)?.bits ?? 32
+    let bits = Precision(rawValue: precision)?.storedBits ?? 32
     let weights = config.blocks[blocks].reduce(0.0) { $0 + weightCount($1) }
     let text = config.text
     let position = 2 * text.keyValueHeadCount * text.headWidth * 4
@@ -24,7 +24,7 @@ struct MemoryNeed {
 
   /// Weights of one block.
   func weightByteCount(of block: Int) -> Int {
-    let bits = Precision(rawValue: precision)?.bits ?? 32
+    let bits = Precision(rawValue: precision)?.storedBits ?? 32
     return Int(weightCount(config.blocks[block]) * Double(bits) / 8)
   }
 

@@ -5,11 +5,16 @@ extension Tensor {
   /// The f32 elements rounded to bf16, to nearest and ties to even.
   public func roundedToBF16() -> Tensor {
     let out = Tensor(.bf16, shape: shape)
-    withExtendedLifetime((self, out)) {
-      kernel_convert_f32_bf16(
-        count, pointer, (out.storage.address).assumingMemoryBound(to: UInt16.self))
-    }
+    roundToBF16(into: out)
     return out
+  }
+
+  /// Writes the f32 elements, rounded so, into `out`, a bf16 tensor with the same count.
+  public func roundToBF16(into out: Tensor) {
+    precondition(out.elementType == .bf16 && out.count == count, "\(shape) into \(out.shape)")
+    withExtendedLifetime((self, out)) {
+      kernel_convert_f32_bf16(count, pointer, out.elements(UInt16.self))
+    }
   }
 
   /// The rows of f32 `[T, D]` as a scale and a byte per element each: `[T, 4 + D]` u8.

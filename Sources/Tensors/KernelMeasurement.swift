@@ -42,7 +42,7 @@ public struct KernelMeasurement: Sendable {
   }
 
   /// Our product with one matrix of weights for several numbers of rows, quantisation of the
-  /// activations and scales included; f32 goes through OpenBLAS.
+  /// activations and scales included; f32 and bf16 go through OpenBLAS.
   public func product(
     rows rowCounts: [Int], outputs: Int, inputs: Int, precisions: [Precision]
   ) -> [Rate] {
@@ -51,7 +51,8 @@ public struct KernelMeasurement: Sendable {
       kernel_random_f32(0, 1, 0, weight.count, 0, 0.1, weight.pointer)
     }
     return precisions.flatMap { precision -> [Rate] in
-      var (linear, byteCount) = (Linear(weight: weight), weight.byteCount)
+      let floats = precision == .bf16 ? weight.roundedToBF16() : weight
+      var (linear, byteCount) = (Linear(weight: floats), floats.byteCount)
       if let bits = precision.bits {
         guard let packed = QuantizedWeights(quantizing: [weight], bits: bits) else { return [] }
         linear = Linear(packed)

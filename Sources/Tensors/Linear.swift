@@ -4,6 +4,9 @@ import CKernels
 public enum Precision: String, Sendable, CaseIterable, Decodable {
   /// As they are, through OpenBLAS.
   case f32
+  /// Two bytes each; products are those of f32 with the same numbers, to the bit, from half the memory.
+  /// A checkpoint in bf16 loses nothing.
+  case bf16
   /// A signed byte each with a scale per output; activations are quantised row by row on the fly.
   /// Sums are exact integers, so results don't depend on company, cut, threads or CPU.
   case int8
@@ -11,10 +14,20 @@ public enum Precision: String, Sendable, CaseIterable, Decodable {
   /// int8. Half the memory to read.
   case int4
 
-  /// Bits of a quantised weight; nil in f32.
+  /// Bits of a quantised weight; nil in floating point.
   public var bits: Int? {
     switch self {
-    case .f32: nil
+    case .f32, .bf16: nil
+    case .int8: 8
+    case .int4: 4
+    }
+  }
+
+  /// Bits a weight takes in memory.
+  public var storedBits: Int {
+    switch self {
+    case .f32: 32
+    case .bf16: 16
     case .int8: 8
     case .int4: 4
     }
@@ -34,7 +47,7 @@ public struct Linear: Sendable {
   }
 
   private enum Weights {
-    case f32(Tensor)  // [N, K]
+    case floats(Tensor)  // [N, K] in f32 or bf16
     case quantized(QuantizedWeights)
   }
   private let weights: Weights
@@ -45,9 +58,12 @@ public struct Linear: Sendable {
   /// The number of inputs, `K`.
   public let inputWidth: Int
 
-  /// A product in f32 with weights `[N, K]` and a bias `[N]`.
+  /// A product with weights `[N, K]` in f32 or bf16 and a bias `[N]` in f32.
+  ///
+  /// - Precondition: the weights have one of these types.
   public init(weight: Tensor, bias: Tensor? = nil, activation: Activation = .none) {
-    weights = .f32(weight)
+    precondition([.f32, .bf16].contains(weight.elementType), "weights in \(weight.elementType)")
+    weights = .floats(weight)
     self.bias = bias
     self.activation = activation
     outputWidth = activation == .geglu ? weight.rowCount / 2 : weight.rowCount
@@ -74,12 +90,18 @@ public struct Linear: Sendable {
   public func callAsFunction(_ x: Tensor) -> Tensor {
     precondition(x.rowWidth == inputWidth, "product of \(x.shape) with \(inputWidth) inputs")
     switch weights {
-    case .f32(let weight):
+    case .floats(let weight):
       let out = Tensor(shape: [x.rowCount, weight.rowCount])
       withExtendedLifetime((x, self, out)) {
-        kernel_linear_f32(
-          x.rowCount, weight.rowCount, inputWidth, x.pointer, weight.pointer, bias?.pointer,
-          out.pointer)
+        if weight.elementType == .bf16 {
+          kernel_linear_bf16(
+            x.rowCount, weight.rowCount, inputWidth, x.pointer, weight.elements(UInt16.self),
+            bias?.pointer, out.pointer)
+        } else {
+          kernel_linear_f32(
+            x.rowCount, weight.rowCount, inputWidth, x.pointer, weight.pointer, bias?.pointer,
+            out.pointer)
+        }
       }
       if activation == .gelu { out.gelu() }
       return activation == .geglu ? out.geglu() : out
@@ -97,7 +119,7 @@ public struct Linear: Sendable {
     precondition(activation == .none && x.rowWidth == inputWidth, "adding \(x.shape)")
     precondition(residual.shape == [x.rowCount, outputWidth], "to \(residual.shape)")
     switch weights {
-    case .f32: residual.add(self(x))
+    case .floats: residual.add(self(x))
     case .quantized(let weights):
       weights.multiply(x, bias: bias, then: KERNEL_ADD, out: residual)
     }

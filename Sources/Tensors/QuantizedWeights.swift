@@ -105,12 +105,12 @@ public struct QuantizedWeights: Sendable {
 
 extension Tensor {
   /// The elements as `Element`s; valid as long as the caller keeps the tensor.
-  fileprivate func elements<Element>(_ type: Element.Type) -> UnsafeMutablePointer<Element> {
+  func elements<Element>(_ type: Element.Type) -> UnsafeMutablePointer<Element> {
     (storage.address + byteOffset).assumingMemoryBound(to: type)
   }
 
   /// Whether the first element stands where its type may stand.
-  fileprivate var isAligned: Bool {
+  public var isAligned: Bool {
     (UInt(bitPattern: storage.address) + UInt(byteOffset)) % UInt(elementType.byteCount) == 0
   }
 }

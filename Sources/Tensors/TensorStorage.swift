@@ -12,12 +12,20 @@ public final class TensorStorage: @unchecked Sendable {
   public let byteCount: Int
   private let release: @Sendable () -> Void
 
-  /// Allocates `byteCount` bytes, aligned to a cache line and an AVX-512 register; not cleared.
+  /// Takes `byteCount` bytes, aligned to a cache line and an AVX-512 register; not cleared. Large ones
+  /// come from memory that earlier tensors gave back.
   public init(byteCount: Int) {
+    self.byteCount = byteCount
+    if byteCount >= BlockPool.leastByteCount, let block = BlockPool.shared.take(byteCount),
+      let pointer = block.pointer
+    {
+      address = pointer
+      release = { BlockPool.shared.give(block) }
+      return
+    }
     let capacity = (max(byteCount, 1) + 63) & ~63
     let address = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 64)
     self.address = address
-    self.byteCount = byteCount
     let bits = UInt(bitPattern: address)
     release = { UnsafeMutableRawPointer(bitPattern: bits)?.deallocate() }
   }

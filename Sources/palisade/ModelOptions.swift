@@ -2,7 +2,7 @@ import ArgumentParser
 import Messaging
 import Tensors
 
-/// `--precision f32`, `--precision int8` or `--precision int4`.
+/// `--precision f32`, `bf16`, `int8` or `int4`.
 extension Precision: ExpressibleByArgument {}
 
 /// `--wire f32`, `--wire bf16` or `--wire int8`.

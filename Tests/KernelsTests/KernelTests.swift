@@ -160,6 +160,29 @@ import Testing
     }
   }
 
+  /// A block of rows attends with the same bits on every table, and each row as if it were alone.
+  @Test(arguments: [(8, 1, 256), (4, 2, 40), (3, 3, 72), (2, 1, 7)])
+  func attentionOfABlock(_ heads: Int, _ shared: Int, _ width: Int) {
+    for (rows, positions) in [(1, 1), (5, 31), (13, 33), (60, 65), (101, 101)] {
+      let q = numbers(rows * heads * width, seed: 41)
+      let keys = numbers(positions * shared * width, seed: 42)
+      let values = numbers(positions * shared * width, seed: 43)
+      let attend = { (first: Int, count: Int) in
+        var out = [Float](repeating: .nan, count: count * heads * width)
+        kernel_attend_all_f32(
+          count, positions, heads, shared, width, Array(q.dropFirst(first * heads * width)),
+          heads * width, keys, values, shared * width, 0.125, &out, heads * width)
+        return out
+      }
+      compare("attend all", tolerance: 1e-5) { attend(0, rows) }
+      let together = attend(0, rows)
+      for row in Set([0, rows / 2, rows - 1]) {
+        let span = row * heads * width..<(row + 1) * heads * width
+        #expect(attend(row, 1).map(\.bitPattern) == together[span].map(\.bitPattern))
+      }
+    }
+  }
+
   private func attendRows(
     _ q: [Float], _ keys: [Float], _ values: [Float], _ out: inout [Float], _ positions: Int,
     _ heads: Int, _ shared: Int, _ width: Int
@@ -194,6 +217,23 @@ import Testing
           #expect(abs(Double(out[row * outputs + output]) - sum) < 1e-4)
         }
       }
+    }
+  }
+
+  /// bf16 weights give the bits of the same numbers in f32.
+  @Test func linearInBF16IsThatInF32() {
+    for (rows, outputs, inputs) in [(1, 1, 1), (3, 17, 33), (200, 300, 50), (13, 600, 72)] {
+      let x = numbers(rows * inputs, seed: 1)
+      var halves = [UInt16](repeating: 0, count: outputs * inputs)
+      kernel_convert_f32_bf16(halves.count, numbers(halves.count, seed: 2), &halves)
+      var w = [Float](repeating: 0, count: halves.count)
+      kernel_convert_bf16_f32(halves.count, halves, &w)
+      let bias = numbers(outputs, seed: 3)
+      var expected = [Float](repeating: 0, count: rows * outputs)
+      var actual = expected
+      kernel_linear_f32(rows, outputs, inputs, x, w, bias, &expected)
+      kernel_linear_bf16(rows, outputs, inputs, x, halves, bias, &actual)
+      #expect(actual.map(\.bitPattern) == expected.map(\.bitPattern))
     }
   }
 

@@ -56,7 +56,7 @@ extension KernelTests {
 
     static let shapes = [
       (1, 1, 1), (1, 64, 4), (2, 32, 32), (5, 65, 7), (6, 100, 72), (7, 40, 520), (13, 130, 257),
-      (100, 64, 50), (150, 33, 1100),
+      (25, 35, 600), (100, 64, 50), (150, 33, 1100),
     ]
 
     private func numbers(_ count: Int, seed: UInt64, scale: Float = 2) -> [Float] {

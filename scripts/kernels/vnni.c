@@ -39,10 +39,10 @@
 #include "int8_vnni.h"
 
 // Rows to strips, as int8.c lays them out.
-static void strips(size_t rows, size_t stride, const uint8_t *x, uint8_t *out) {
+static void strips(size_t rows, size_t most, size_t stride, const uint8_t *x, uint8_t *out) {
   for (size_t t = 0; t < rows; t++) {
-    size_t row = t % STRIP_ROWS, first = t - row, height = rows - first < STRIP_ROWS ? rows - first : STRIP_ROWS;
-    for (size_t k = 0; k < stride; k++) out[first * stride + (k / 4 * height + row) * 4 + k % 4] = x[t * stride + k];
+    size_t row = t % most, first = t - row, height = rows - first < most ? rows - first : most;
+    for (size_t k = 0; k < stride; k++) out[first * stride + (k / INT8_BLOCK * height + row) * INT8_BLOCK + k % INT8_BLOCK] = x[t * stride + k];
   }
 }
 
@@ -55,10 +55,10 @@ static size_t differences(int bits, size_t rows, size_t blocks, size_t panels, b
   for (size_t i = 0; i < panels * panel_bytes; i++) w[i] = extreme ? (bits == 8 ? 0x81 : 0) : (uint8_t)(rand() % 255 - 127);
   for (size_t b = 0; bits == 4 && b < panels * blocks; b++)
     for (size_t n = 0; n < INT8_PANEL; n++) w[b * INT4_BLOCK_BYTES + n] = extreme ? 15 : (uint8_t)(1 + rand() % 15);
-  strips(rows, stride, x, strip);
-  (bits == 8 ? kernel_table_scalar.int8_sums : kernel_table_scalar.int4_sums)(rows, groups, x, panels, panel_bytes, w, expected);
-  (bits == 8 ? int8_sums_vnni : int4_sums_vnni)(rows, groups, strip, panels, panel_bytes, w, sums);
-  size_t count = 0;
+  size_t count = 0, most = (rows + (rows + STRIP_ROWS - 1) / STRIP_ROWS - 1) / ((rows + STRIP_ROWS - 1) / STRIP_ROWS);
+  strips(rows, most, stride, x, strip);
+  (bits == 8 ? kernel_table_scalar.int8_sums : kernel_table_scalar.int4_sums)(rows, 1, groups, x, panels, panel_bytes, w, expected);
+  (bits == 8 ? int8_sums_vnni : int4_sums_vnni)(rows, most, groups, strip, panels, panel_bytes, w, sums);
   for (size_t i = 0; i < panels * rows * INT8_PANEL; i++) count += sums[i] != expected[i];
   free(x), free(strip), free(w), free(sums), free(expected);
   return count;

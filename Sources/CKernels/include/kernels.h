@@ -24,7 +24,8 @@ const char *kernels_isa_available(int index);
 /// Makes later calls from this thread use that instruction set; false when this CPU does not have it. For tests and `palisade doctor`.
 bool kernels_isa_select(const char *name);
 
-/// Sets how many threads one operation may use, the caller included; clamped to 1...64.
+/// Sets how many threads one operation may use, the caller included; clamped to 1...64. With KERNELS_PIN=1 in the environment, and as many threads
+/// as this process may use CPUs, each thread but the caller keeps to a CPU of its own; leave it unset on a machine shared with others.
 void kernels_set_threads(int count);
 /// How many threads one operation may use.
 int kernels_threads(void);
@@ -64,6 +65,8 @@ double kernels_blas_self_test(void);
 /// out[T,N] = x[T,K] · w[N,K]ᵀ + bias[N] (bias may be NULL). Through OpenBLAS, cut into fixed panels so that a row's bits don't depend on T
 /// (holds on OpenBLAS's AVX-512 core types; see matmul.c).
 void kernel_linear_f32(size_t T, size_t N, size_t K, const float *x, const float *w, const float *bias, float *out);
+/// The same with weights in bf16, which become f32 panel by panel: the bits of kernel_linear_f32 with the converted weights.
+void kernel_linear_bf16(size_t T, size_t N, size_t K, const float *x, const uint16_t *w, const float *bias, float *out);
 
 /// What becomes of each output of a quantised product, in the same pass over memory.
 enum kernel_then {
