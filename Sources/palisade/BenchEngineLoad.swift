@@ -139,6 +139,6 @@ extension BenchEngineLoad {
   init(_ model: BenchModel, _ requests: BenchRequestOptions) {
     self.init(
       config: model.config, promptTokens: requests.promptTokens,
-      window: min(requests.images, Limits().batchRequestsInFlight))
+      window: min(requests.images, Limits().batchRequestsInFlight(decodeStages: 1)))
   }
 }

@@ -39,7 +39,7 @@ struct BenchPipelineRounds: Sendable {
   private func load(_ engine: any Engine) -> BenchEngineLoad {
     BenchEngineLoad(
       config: engine.config, promptTokens: requests.promptTokens,
-      window: min(requests.images, Limits().batchRequestsInFlight))
+      window: min(requests.images, Limits().batchRequestsInFlight(decodeStages: 1)))
   }
 
   private func measure(
@@ -213,7 +213,7 @@ struct BenchPipelineReport: Sendable {
           "pipeline": (many[part] ?? []).map { Self.rate(part, $0.result) },
         ]
       }
-      let underWay = min(requests.images, Limits().batchRequestsInFlight)
+      let underWay = min(requests.images, Limits().batchRequestsInFlight(decodeStages: 1))
       let (whole, prefill, decode) = (figures(.whole), figures(.prefill), figures(.decode))
       var fields: [String: Any] = [
         "stages": plan.template.workerCount, "threads_one_process": plan.oneProcessThreads,
