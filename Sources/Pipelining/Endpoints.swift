@@ -79,8 +79,10 @@ public enum Endpoints {
   }
 
   private static func parts(_ endpoint: String) -> (host: String, port: String)? {
-    guard endpoint.hasPrefix("tcp://"), let colon = endpoint.lastIndex(of: ":") else { return nil }
-    let host = endpoint[endpoint.index(endpoint.startIndex, offsetBy: 6)..<colon]
+    guard endpoint.hasPrefix("tcp://"), let colon = endpoint.lastIndex(of: ":"),
+      case let start = endpoint.index(endpoint.startIndex, offsetBy: 6), start <= colon
+    else { return nil }
+    let host = endpoint[start..<colon]
     return (String(host), String(endpoint[endpoint.index(after: colon)...]))
   }
 

@@ -10,7 +10,8 @@ public struct Limits: Sendable, Equatable {
   public var requestsInFlight = 64
   /// The most there may be at once however many stages decode: sixteen of them have 32 each. The
   /// coordinator keeps each one's pixels until it ends (147 KiB at 224 px: 75 MB; 2.3 MiB at 896 px:
-  /// 1.2 GB), a client may have twice as many unanswered (`clientRequests`), and as many again wait.
+  /// 1.2 GB), a client may have twice as many unanswered (`clientRequests`), and as many again wait. A
+  /// batch's journal notes results in groups of its own, whatever is under way.
   public var requestsInFlightMaximum = 512
   /// Requests of each priority waiting with their pixels (147 KiB at 224 px, 2.3 MiB at 896 px).
   /// Beyond that a submission is refused with `overloaded`, and the client tries again; each

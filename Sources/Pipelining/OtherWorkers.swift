@@ -38,6 +38,7 @@ final class OtherWorkers {
   ///   - tensors: what is to come.
   ///   - options: of the sockets.
   ///   - configuration: of this worker.
+  ///   - context: whose I/O thread moves the bytes.
   init(
     _ addresses: [WorkerAddress], _ request: ManifestRequest, _ tensors: [SharedTensor],
     _ options: SocketOptions, _ configuration: WorkerConfiguration, in context: Context

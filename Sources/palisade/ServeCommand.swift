@@ -93,6 +93,11 @@ struct ServeCommand: AsyncParsableCommand {
     if let advertise, !Endpoints.isComplete(advertise), !Endpoints.isHost(advertise) {
       throw ValidationError("--advertise takes a host or tcp://HOST:PORT, not '\(advertise)'")
     }
+    if advertise != nil,
+      let there = [endpoint, results].compactMap({ $0 }).first(where: { !$0.hasPrefix("tcp://") })
+    {
+      throw ValidationError("--advertise goes with tcp:// endpoints, not with '\(there)'")
+    }
     if let threads, !(1...64).contains(threads) || workers != "0" {
       throw ValidationError("--threads takes 1 to 64, and goes with --workers 0")
     }

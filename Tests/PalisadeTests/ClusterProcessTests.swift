@@ -105,6 +105,17 @@ import Testing
     ])
   }
 
+  @Test(arguments: [
+    ["--advertise", "*"], ["--advertise", "tcp://head"], ["--advertise", "a/b"],
+    ["--advertise", "head", "--endpoint", "ipc:///tmp/c"],
+    ["--advertise", "head", "--results", "ipc:///tmp/r"],
+    ["--workers", "0", "--http", "127.0.0.1:0", "--results", "tcp://127.0.0.1:0"],
+  ]) func aWayToTheCoordinatorThatLeadsNowhereIsRefused(_ options: [String]) async throws {
+    let result = try await Program.run(["serve", "--model", Program.model] + options)
+    #expect(result.status == 64, "\(result)")
+    #expect(result.errors.contains("--advertise"), "\(result.errors)")
+  }
+
   /// SIGKILL, or SIGSTOP: dead or silent, the batch waits for a new worker and loses no request.
   @Test(arguments: [SIGKILL, SIGSTOP], [0, 1, 2])
   func aLostWorkerCostsNoRequest(_ signal: Int32, _ index: Int) async throws {

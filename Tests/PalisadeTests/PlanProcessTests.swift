@@ -20,7 +20,7 @@ import Testing
   @Test func machinesLikeThisOneArePlannedAndSimulated() async throws {
     let questions = ["--what-if", "+2", "--what-if", "+1x4", "--what-if", "without=new-1"]
     let (status, output, errors) = try await plan(
-      ["--model", Program.model, "--nodes", "2", "--simulate", "--requests", "300", "--json"]
+      ["--model", Program.model, "--nodes", "2", "--simulate", "--requests", "3000", "--json"]
         + questions)
     #expect(status == 0, "\(errors)")
     let document = try json(output)

@@ -39,6 +39,39 @@ import Testing
     #expect(groups.next() == nil)
   }
 
+  /// Tokens that come back one by one while steps are under way meet and go on together: else each would
+  /// go round by itself for ever.
+  @Test func tokensMeetWhileStepsAreUnderWay() {
+    var groups = DecodeGroups(epoch: 1, stage: 0, stageCount: 2)
+    let most = DecodeGroups.stepsUnderWay(stageCount: 2)
+    for id in UInt64(1)...12 {
+      groups.admit(
+        MicroBatch(
+          epoch: 1, sequence: id, stage: 0, route: [0],
+          segments: [Segment(request: id, phase: .prefill, position: 0, rowCount: 5)]))
+    }
+    func answer(_ sequence: UInt64, _ requests: [UInt64], index: Int) -> TokenBatch {
+      TokenBatch(
+        epoch: 1, sequence: sequence,
+        results: requests.map { TokenResult(request: $0, index: index, tokenID: 5) })
+    }
+    var steps: [MicroBatch] = []
+    for id in UInt64(1)...12 {
+      groups.receive(answer(id, [id], index: 0))
+      if let step = groups.next() { steps.append(step) }
+    }
+    #expect(steps.map(\.segments.count) == Array(repeating: 1, count: most))
+    // It isn't idle for want of anybody but those that are to come back.
+    #expect(groups.waitingCount == 0 && !groups.hasTokens && groups.next() == nil)
+    groups.receive(answer(steps[0].sequence, [1], index: 1))
+    #expect(groups.waitingCount == 12 - most + 1)
+    #expect(groups.next()?.segments.count == 6)
+    #expect(groups.next() == nil)
+    // What ended is released all the same.
+    groups.cancel([12])
+    #expect(groups.next()?.released == [12])
+  }
+
   @Test func aTokenOfAnotherPlaceIsIgnored() {
     var groups = DecodeGroups(epoch: 1, stage: 0, stageCount: 2)
     groups.admit(prefill(1))

@@ -22,7 +22,8 @@ import Testing
     #expect(Endpoints.advertised("ipc:///tmp/w", toward: "ipc:///tmp/c") == "ipc:///tmp/w")
     #expect(Endpoints.isComplete("tcp://gpu7.example:7500"))
     for endpoint in [
-      "tcp://*:71", "tcp://0.0.0.0:71", "tcp://a:*", "tcp://a:0", "a:71", "ipc:///x",
+      "tcp://*:71", "tcp://0.0.0.0:71", "tcp://a:*", "tcp://a:0", "a:71", "ipc:///x", "tcp://a",
+      "tcp://", "tcp://:7",
     ] {
       #expect(!Endpoints.isComplete(endpoint), "\(endpoint)")
     }

@@ -74,7 +74,7 @@ public struct PipelineSimulation {
     /// Something has come to a stage.
     case arrived(pipeline: Int, life: Int, stage: Int, SimulatedPipeline.Item)
     /// Tokens have come to where decode steps start.
-    case returned(pipeline: Int, life: Int, [Int], hasEnded: Bool)
+    case returned(pipeline: Int, life: Int, [Int], hasEnded: Bool, isStep: Bool)
     /// A pipeline's share of the queue has come.
     case claimed(pipeline: Int, count: Int)
     case failed(pipeline: Int)
@@ -131,8 +131,9 @@ public struct PipelineSimulation {
     case .arrived(let index, let life, let stage, let item) where life == pipelines[index].life:
       pipelines[index].take(item, at: stage)
       advance(index)
-    case .returned(let index, let life, let requests, let hasEnded)
+    case .returned(let index, let life, let requests, let hasEnded, let isStep)
     where life == pipelines[index].life:
+      if isStep { pipelines[index].stepsUnderWay -= 1 }
       pipelines[index].returned += requests
       pipelines[index].hasEnded = pipelines[index].hasEnded || hasEnded
       advance(index)
@@ -194,8 +195,9 @@ public struct PipelineSimulation {
       durations.append(now - begun)
     }
     guard !going.isEmpty || !done.isEmpty else { return }
+    let isStep = if case .step = item { true } else { false }
     heap.push(
-      .returned(pipeline: index, life: life, going, hasEnded: !done.isEmpty),
+      .returned(pipeline: index, life: life, going, hasEnded: !done.isEmpty, isStep: isStep),
       at: now + pipelines[index].stages[stage].latencySeconds)
   }
 

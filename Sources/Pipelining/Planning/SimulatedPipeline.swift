@@ -26,6 +26,8 @@ struct SimulatedPipeline {
   /// their caches are released by the next step, which may be an empty one.
   var returned: [Int] = []
   var hasEnded = false
+  /// Decode steps whose tokens have not come back to where they start.
+  var stepsUnderWay = 0
   private let embedding: Int
   private let decodeStages: Int
   private let workers: Int
@@ -100,7 +102,8 @@ struct SimulatedPipeline {
   mutating func start(_ stage: Int, _ replica: Int) -> (Item, seconds: Double)? {
     guard !isBusy[stage][replica] else { return nil }
     var item: Item
-    let wantsStep = stage == embedding && (!returned.isEmpty || hasEnded)
+    let mayStep = stepsUnderWay < DecodeGroups.stepsUnderWay(stageCount: decodeStages)
+    let wantsStep = stage == embedding && ((!returned.isEmpty && mayStep) || hasEnded)
     if !queues[stage][replica].isEmpty, !(wantsStep && !lastWasStep) {
       item = queues[stage][replica].removeFirst()
       if stage == embedding {
@@ -109,9 +112,11 @@ struct SimulatedPipeline {
       }
     } else if wantsStep {
       (lastWasStep, hasEnded) = (true, false)
-      let share = max(1, (decoding.count + decodeStages - 1) / decodeStages)
-      item = .step(Array(returned.prefix(share)))
-      returned.removeFirst(min(share, returned.count))
+      let share = mayStep ? max(1, (decoding.count + decodeStages - 1) / decodeStages) : 0
+      let group = Array(returned.prefix(share))
+      returned.removeFirst(group.count)
+      if !group.isEmpty { stepsUnderWay += 1 }
+      item = .step(group)
     } else {
       return nil
     }
@@ -176,7 +181,7 @@ struct SimulatedPipeline {
     for id in again { requests[id]?.prefill = -1 }
     waiting = again + waiting[waitingFirst...]
     (waitingFirst, inFlight, decoding, prefills, returned) = (0, [], [], [:], [])
-    hasEnded = false
+    (hasEnded, stepsUnderWay) = (false, 0)
     for stage in stages.indices {
       for replica in 0..<stages[stage].replicas {
         queues[stage][replica] = []
