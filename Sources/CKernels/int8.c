@@ -10,7 +10,8 @@
 #include "table.h"
 
 // A task multiplies some panels with rows whose activations (a block of 512 inputs of each) stay in a second-level cache.
-enum { ROWS_PER_TASK = 144, PANELS_PER_TASK = 4 };
+// Tall tasks read the weights less often; where they would be too few to share out evenly, tasks are half as high.
+enum { ROWS_PER_TASK = 288, PANELS_PER_TASK = 4, TASKS_PER_THREAD = 16 };
 
 struct product {
   const struct kernel_table *table;  // the calling thread's choice
@@ -90,8 +91,9 @@ void kernel_linear_quantised_f32(
   c.quantised = (uint8_t *)scratch;
   c.row_scales = scratch + (T * c.stride * c.activation_bytes / 4 + 15) / 16 * 16;
   // Strips of about equal heights, and equal shares of rows, whole strips each.
-  c.rows_per_task = quotient_up(quotient_up(T, quotient_up(T, ROWS_PER_TASK)), c.strip) * c.strip;
   c.chunks = quotient_up(c.panels, c.panels_per_task);
+  size_t most = quotient_up(T, ROWS_PER_TASK) * c.chunks < TASKS_PER_THREAD * (size_t)kernels_threads() ? ROWS_PER_TASK / 2 : ROWS_PER_TASK;
+  c.rows_per_task = quotient_up(quotient_up(T, quotient_up(T, most)), c.strip) * c.strip;
   pool_run(quotient_up(T, c.strip), quantise_strip, &c);
   pool_run(quotient_up(T, c.rows_per_task) * c.chunks, run, &c);
 }

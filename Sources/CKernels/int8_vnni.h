@@ -93,7 +93,7 @@ typedef int32_t words __attribute__((vector_size(sizeof(VEC))));
 typedef uint16_t halves __attribute__((vector_size(sizeof(VEC))));
 typedef uint8_t quarter __attribute__((vector_size(sizeof(VEC) / 4)));
 
-enum { NIBBLE_ROWS = sizeof(VEC) == 64 ? 6 : 2, NIBBLE_LIMIT = sizeof(VEC) == 64 ? 24 : 4, NIBBLE_AHEAD = 4096 };
+enum { NIBBLE_ROWS = sizeof(VEC) == 64 ? 6 : 2, NIBBLE_LIMIT = sizeof(VEC) == 64 ? 12 : 4, NIBBLE_AHEAD = 4096 };
 
 // Multipliers of a register of outputs.
 INLINE words multipliers_of(const uint8_t *m) {

@@ -110,21 +110,22 @@ static void softmax(size_t T, size_t S, float *x) {
   }
 }
 
-// Rows of a tile: 24 sums of 32 zmm, or 12 of 16 ymm.
+// A tile's rows and registers of columns: 24 sums of 32 zmm, or 12 of 16 ymm.
 #ifdef LANES_ARE_ZMM
-#define PRODUCT_ROWS 12
+enum { PRODUCT_ROWS = 12, PRODUCT_PARTS = 2 };
 #else
-#define PRODUCT_ROWS 3
+enum { PRODUCT_ROWS = 6, PRODUCT_PARTS = 1 };
 #endif
 
 // `rows` and `parts` (registers of columns) are constants.
 INLINE void product_tile(
     size_t rows, size_t parts, size_t depth, const float *a, size_t a_stride, const float *panel, size_t width, const float *factors, float *out,
     size_t out_stride) {
-  lanes sum[PRODUCT_ROWS][2];
-  for (size_t r = 0; r < rows; r++) sum[r][0] = sum[r][1] = lanes_all(0);
+  lanes sum[PRODUCT_ROWS][PRODUCT_PARTS];
+  for (size_t r = 0; r < rows; r++)
+    for (size_t j = 0; j < parts; j++) sum[r][j] = lanes_all(0);
   for (size_t d = 0; d < depth; d++, panel += PANEL_WIDTH) {
-    lanes column[2];
+    lanes column[PRODUCT_PARTS];
     for (size_t j = 0; j < parts; j++) column[j] = lanes_load(panel + j * LANES);
     for (size_t r = 0; r < rows; r++) {
       lanes v = lanes_all(a[r * a_stride + d]);
@@ -140,24 +141,33 @@ INLINE void product_tile(
     }
 }
 
+// Rows of one tile times `width` columns, at most PRODUCT_PARTS registers of them.
+static void product_rows(
+    size_t rows, size_t depth, const float *a, size_t a_stride, const float *panel, size_t width, const float *factors, float *out, size_t out_stride) {
+#define HEIGHT(n)                                                                                                        \
+  case n:                                                                                                                \
+    if (width > LANES) product_tile(n, PRODUCT_PARTS, depth, a, a_stride, panel, width, factors, out, out_stride);       \
+    else product_tile(n, 1, depth, a, a_stride, panel, width, factors, out, out_stride);                                 \
+    break;
+  switch (rows) {
+    HEIGHT(1) HEIGHT(2) HEIGHT(3) HEIGHT(4) HEIGHT(5) HEIGHT(6)
+#ifdef LANES_ARE_ZMM
+    HEIGHT(7) HEIGHT(8) HEIGHT(9) HEIGHT(10) HEIGHT(11) HEIGHT(12)
+#endif
+  }
+#undef HEIGHT
+}
+
 static void product(
     size_t rows, size_t depth, const float *a, size_t a_stride, const float *panel, size_t width, const float *factors, float *out, size_t out_stride) {
   size_t strips = (rows + PRODUCT_ROWS - 1) / PRODUCT_ROWS;
-  for (size_t strip = 0; strip < strips; strip++) {
-    size_t first = strip * rows / strips, height = (strip + 1) * rows / strips - first;
-#define HEIGHT(n)                                                                                                                    \
-  case n:                                                                                                                            \
-    if (width > LANES) product_tile(n, 2, depth, a + first * a_stride, a_stride, panel, width, factors + first, out + first * out_stride, out_stride); \
-    else product_tile(n, 1, depth, a + first * a_stride, a_stride, panel, width, factors + first, out + first * out_stride, out_stride); \
-    break;
-    switch (height) {
-      HEIGHT(1) HEIGHT(2) HEIGHT(3)
-#if PRODUCT_ROWS == 12
-      HEIGHT(4) HEIGHT(5) HEIGHT(6) HEIGHT(7) HEIGHT(8) HEIGHT(9) HEIGHT(10) HEIGHT(11) HEIGHT(12)
-#endif
+  for (size_t first = 0; first < width; first += PRODUCT_PARTS * LANES)
+    for (size_t strip = 0; strip < strips; strip++) {
+      size_t row = strip * rows / strips, height = (strip + 1) * rows / strips - row, left = width - first;
+      product_rows(
+          height, depth, a + row * a_stride, a_stride, panel + first, left < PRODUCT_PARTS * LANES ? left : PRODUCT_PARTS * LANES, factors + row,
+          out + row * out_stride + first, out_stride);
     }
-#undef HEIGHT
-  }
 }
 
 // Heads that share the loads of a key or a value, positions whose dot products are reduced together, and registers of a value's width taken at a

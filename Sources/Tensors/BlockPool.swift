@@ -43,7 +43,9 @@ final class BlockPool: Sendable {
       let fitting = blocks.indices.filter {
         blocks[$0].byteCount >= byteCount && blocks[$0].byteCount <= byteCount + byteCount / 4
       }
-      return fitting.min { blocks[$0].byteCount < blocks[$1].byteCount }.map { blocks.remove(at: $0) }
+      return fitting.min { blocks[$0].byteCount < blocks[$1].byteCount }.map {
+        blocks.remove(at: $0)
+      }
     }
     return found ?? Self.map(byteCount)
   }
