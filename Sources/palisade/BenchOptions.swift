@@ -41,26 +41,7 @@ struct BenchModelOptions: ParsableArguments {
   ///
   /// - Throws: what is wrong with the folder or its precision.
   func resolved() throws -> BenchModel {
-    if let model {
-      try LocalModel.checkFolder(model)
-      let folder = URL(filePath: model).standardizedFileURL.path(percentEncoded: false)
-      let checkpoint = try Checkpoint(directory: folder)
-      let stored = try checkpoint.storedPrecision()
-      if let stored, let precision, stored != precision {
-        throw CommandFailure(
-          "the weights in \(model) are stored in \(stored.rawValue); leave --precision out, or give "
-            + "the folder that they were quantised from")
-      }
-      return BenchModel(
-        name: model, config: try ModelConfig(directory: folder),
-        precision: precision ?? stored ?? .int8, folder: folder)
-    }
-    let name = preset ?? Self.defaultPreset
-    guard let known = SynthesisPreset.named(name) else {
-      throw CommandFailure("there is no preset '\(name)'")
-    }
-    return BenchModel(
-      name: name, config: known.config, precision: precision ?? .int8, folder: nil)
+    try BenchModel(preset: preset, folder: model, precision: precision)
   }
 }
 
@@ -93,6 +74,35 @@ struct BenchModel: Sendable {
   let precision: Precision
   /// Its folder; nil for random weights.
   let folder: String?
+
+  /// The model of a folder, else the shape of a preset, else the usual one.
+  ///
+  /// - Throws: what is wrong with the folder or its precision.
+  init(preset: String?, folder: String?, precision: Precision?) throws {
+    if let folder {
+      try LocalModel.checkFolder(folder)
+      let path = URL(filePath: folder).standardizedFileURL.path(percentEncoded: false)
+      let stored = try Checkpoint(directory: path).storedPrecision()
+      if let stored, let precision, stored != precision {
+        throw CommandFailure(
+          "the weights in \(folder) are stored in \(stored.rawValue); leave --precision out, or "
+            + "give the folder that they were quantised from")
+      }
+      self.init(
+        name: folder, config: try ModelConfig(directory: path),
+        precision: precision ?? stored ?? .int8, folder: path)
+      return
+    }
+    let name = preset ?? BenchModelOptions.defaultPreset
+    guard let known = SynthesisPreset.named(name) else {
+      throw CommandFailure("there is no preset '\(name)'")
+    }
+    self.init(name: name, config: known.config, precision: precision ?? .int8, folder: nil)
+  }
+
+  init(name: String, config: ModelConfig, precision: Precision, folder: String?) {
+    (self.name, self.config, self.precision, self.folder) = (name, config, precision, folder)
+  }
 
   /// The weights of `blocks`, told of on standard error where they have to be made.
   ///

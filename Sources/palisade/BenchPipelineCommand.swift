@@ -48,10 +48,7 @@ struct BenchPipelineCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let options = try BenchModelOptions.parse(
-      (preset.map { ["--preset", $0] } ?? []) + (model.map { ["--model", $0] } ?? [])
-        + (precision.map { ["--precision", $0.rawValue] } ?? []))
-    let model = try options.resolved()
+    let model = try BenchModel(preset: preset, folder: model, precision: precision)
     let (stages, threads, evenCut, requests) = (stages, threads, evenCut, requests)
     let report = try await BenchRun.interruptible {
       let plan = try BenchPlan(model, stages: stages, threads: threads, requests, isEven: evenCut)
@@ -113,7 +110,7 @@ struct BenchPlan: Sendable {
       nodes.append(next)
     }
     let one = try planner.plan([whole])
-    let found = stages <= nodes.count ? try? planner.plan(nodes, tolerance: 0.1, slack: 0) : nil
+    let found = try? planner.plan(nodes, slack: 0)
     let isWhole = found?.stages.reduce(0) { $0 + $1.workers.count } == stages
     guard !isEven, let found, isWhole else {
       let cuts = try PipelinePlan.evenCuts(

@@ -82,7 +82,7 @@ def stages(lines, folder):
     chosen = newest(measured, lambda line: (line.get("preset") or line.get("model"), line["precision"], line["machine"], line["stages"]))
     if not chosen:
         return
-    figure, axes = frame("Stages as processes on one machine, a thread each (% of the one process in the same run)", "stages", "images/s")
+    figure, axes = frame("Stages as processes on one machine, a thread each", "stages", "images/s")
     groups = {}
     for (model, precision, machine, count), line in sorted(chosen.items(), key=lambda item: item[0]):
         groups.setdefault((model, precision, machine, line["cores"]), []).append((count, line))
@@ -98,7 +98,8 @@ def stages(lines, folder):
                           textcoords="offset points", xytext=(0, -14), ha="center", fontsize=8)
     axes.set_xticks(sorted({count for points in groups.values() for count, _ in points}))
     axes.set_ylim(bottom=0)
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=8, frameon=False, loc="lower left", title="% is of the one process, in the same run", title_fontsize=8,
+                alignment="left")
     save(figure, folder, "stages")
 
 
