@@ -30,14 +30,6 @@ struct BenchEngineLoad: Sendable {
 
     var imagesPerSecond: Double { Double(tokens.count) / max(seconds, 1e-9) }
 
-    /// The rate between the first fifth and the last tenth of the answers, as the simulation has it; nil of
-    /// fewer than ten answers.
-    var steadyImagesPerSecond: Double? {
-      let (first, last) = (ends.count / 5, ends.count * 9 / 10)
-      guard ends.count >= 10, last > first + 1, ends[last - 1] > ends[first] else { return nil }
-      return Double(last - 1 - first) / (ends[last - 1] - ends[first])
-    }
-
     /// Tokens a second while every request was in its decode steps: from the last first token until an
     /// answer is complete; nil when there was no such time.
     var decodeTokensPerSecond: Double? {

@@ -128,18 +128,6 @@ struct BenchPipelineReport: Sendable {
     )
   }
 
-  /// The same of the time in which the pipeline is full; nil with fewer than ten pictures.
-  var steadyEfficiency: Double? {
-    let pairs = zip(many[.whole] ?? [], one[.whole] ?? [])
-    let quotients = pairs.compactMap { staged, single -> Double? in
-      guard let above = staged.result.steadyImagesPerSecond,
-        let below = single.steadyImagesPerSecond, below > 0
-      else { return nil }
-      return above / below
-    }
-    return quotients.isEmpty ? nil : BenchRuns.median(quotients)
-  }
-
   /// Work per CPU second of all processes, by that of the one process: what the cut itself costs.
   private func cpuEfficiency(_ part: BenchPipelinePart) -> Double {
     BenchRuns.median(
@@ -189,10 +177,6 @@ struct BenchPipelineReport: Sendable {
       "\(requests.images) images × \(requests.maxTokens) tokens, \(requests.rounds) rounds; answers "
         + (hasSameTokens ? "the same" : "NOT the same"), table.text,
     ]
-    if let steadyEfficiency {
-      lines.append(
-        "while full (answers between a fifth and nine tenths): \(percent(steadyEfficiency))")
-    }
     if let predicted = plan.predicted {
       lines.append(
         "predicted by measured costs: one process \(fixed(predicted.oneProcess.imagesPerSecond)), "
@@ -241,7 +225,6 @@ struct BenchPipelineReport: Sendable {
           "whole": rounds(.whole), "prefill": rounds(.prefill), "decode": rounds(.decode),
         ],
       ]
-      if let steadyEfficiency { fields["pipeline_efficiency_steady"] = steadyEfficiency }
       if let predicted = plan.predicted {
         fields["predicted_images_per_second"] = predicted.pipeline.imagesPerSecond
         fields["predicted_images_per_second_one_process"] = predicted.oneProcess.imagesPerSecond

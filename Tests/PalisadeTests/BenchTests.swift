@@ -42,10 +42,6 @@ import Testing
     #expect(result.decodeTokensPerSecond == 2)
     result.tokenTimes = [[1], [2]]
     #expect(result.decodeTokensPerSecond == nil)
-    result.ends = [1, 2, 3]
-    #expect(result.steadyImagesPerSecond == nil)
-    result.ends = (1...20).map(Double.init)
-    #expect(result.steadyImagesPerSecond == 1)
   }
 
   @Test func endToEndReport() throws {
