@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "include/kernels.h"
 
@@ -99,6 +100,17 @@ void kernels_set_threads(int count) {
   while (started < count && pthread_create(&pool.threads[started], NULL, thread_main, (void *)(size_t)started) == 0) started++;
   atomic_store(&pool.count, started);
   pthread_mutex_unlock(&pool.region);
+}
+
+double pool_cpu_seconds(void) {
+  double seconds = 0;
+  for (int i = 1; i < atomic_load(&pool.count); i++) {
+    clockid_t clock;
+    struct timespec now;
+    if (pthread_getcpuclockid(pool.threads[i], &clock) != 0 || clock_gettime(clock, &now) != 0) continue;
+    seconds += (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+  }
+  return seconds;
 }
 
 int kernels_threads(void) { return atomic_load(&pool.count); }

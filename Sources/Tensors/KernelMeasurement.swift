@@ -19,6 +19,11 @@ public struct KernelMeasurement: Sendable {
     public let spread: Double
   }
 
+  /// With so many rows or fewer, reading the weights counts.
+  private static let coldRowCount = 16
+  /// More than the last cache of most machines.
+  private static let coldMebibytes = 320
+
   /// Repetitions of each product.
   public let repetitions: Int
 
@@ -67,7 +72,11 @@ public struct KernelMeasurement: Sendable {
   ) -> Rate {
     let x = Tensor(shape: [rows, linear.inputWidth])
     withExtendedLifetime(x) { kernel_random_f32(0, 2, 0, x.count, 0, 1, x.pointer) }
+    // Weights come from memory, as in a model: one matrix may fit the last cache, which would flatter few rows.
+    let cold = rows <= Self.coldRowCount ? kernels_cold_memory(Self.coldMebibytes) : nil
+    defer { kernels_cold_memory_free(cold) }
     let seconds = (0..<repetitions).map { _ in
+      kernels_make_cold(cold, Self.coldMebibytes)
       let start = kernels_cpu_seconds()
       _ = linear(x)
       return kernels_cpu_seconds() - start

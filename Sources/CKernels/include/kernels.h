@@ -32,13 +32,18 @@ int kernels_threads(void);
 
 // ---- Measuring, for `palisade bench` ----
 
-/// CPU seconds of all threads of this process so far.
+/// CPU seconds so far of the threads that compute for the calling one: itself and the pool's.
 double kernels_cpu_seconds(void);
 /// GOP/s of one core in the loop of 8-bit (AVX2: 16-bit) multiplications that the instruction set in use computes with; 0 where there is none.
 double kernels_peak_gops(void);
 /// GB/s per CPU second in reading that much memory with all threads; 0 when there is not so much.
 double kernels_read_gbps(size_t mebibytes);
-/// GOP/s per CPU second of oneDNN's u8 · s8 product of that shape, without scales; 0 where the library isn't installed.
+/// Memory of so many MiB that reading drives everything else out of the caches with; NULL when there is not so much.
+void *kernels_cold_memory(size_t mebibytes);
+/// Reads it.
+void kernels_make_cold(void *memory, size_t mebibytes);
+void kernels_cold_memory_free(void *memory);
+/// GOP/s per CPU second of oneDNN's u8 · s8 product of that shape on one thread, without scales; 0 where the library isn't installed.
 double kernels_onednn_gops(size_t T, size_t N, size_t K);
 
 // ---- OpenBLAS: which core type it uses, see openblas_core.c ----
