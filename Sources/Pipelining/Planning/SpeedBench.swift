@@ -34,8 +34,9 @@ struct SpeedBench {
     try bench.requireMemory(speed.freeBytes)
     try bench.vision(&speed)
     try bench.decoder(&speed)
-    speed.readBytesPerSecond// More than the caches of most machines hold.
-    = KernelMeasurement.readGigabytesPerSecond(mebibytes: 256) * Double(speed.threads) * 1e9
+    // More than the caches of most machines hold.
+    speed.readBytesPerSecond =
+      KernelMeasurement.readGigabytesPerSecond(mebibytes: 256) * Double(speed.threads) * 1e9
     return speed
   }
 
