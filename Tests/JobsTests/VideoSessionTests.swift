@@ -167,7 +167,7 @@ import VideoFrames
 
   @Test("Cancelling a file's session leaves no record of what was under way")
   func cancelling() async throws {
-    let path = try await VideoClips.pattern("a.mp4", seconds: 4, in: folder)
+    let path = try await VideoClips.pattern("a.mp4", seconds: 40, in: folder)
     let service = FakeService(delay: { _ in .milliseconds(50) })
     let source = try VideoSource(path)
     let options = VideoSessionOptions(prompt: "caption en", source: source)
@@ -180,7 +180,7 @@ import VideoFrames
     task.cancel()
     #expect(try await task.value == .ended(.cancelled))
     let written = records.withLock { $0 }
-    #expect(written.map(\.frame) == Array(0..<written.count) && written.count < 40)
+    #expect(written.map(\.frame) == Array(0..<written.count) && written.count < 400)
     #expect(written.allSatisfy { $0.answer != nil })
   }
 }
