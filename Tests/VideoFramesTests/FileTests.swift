@@ -92,7 +92,8 @@ import VideoFrames
 
   @Test func theDecoderIsKilledAndGoesOn() async throws {
     let clips = try Clips()
-    let path = try clips.encode("k.mp4", count: 200, codec: Self.codecs[0].1)
+    // Large frames: small ones would all be in the pipe, and the decoder gone, before it is killed.
+    let path = try clips.encode("k.mp4", count: 200, scale: 4, codec: Self.codecs[0].1)
     var options = FeedOptions()
     options.bufferedFrameCount = 2
     let feed = try VideoFeed(VideoSource(path), options: options)
