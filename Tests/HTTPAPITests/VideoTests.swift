@@ -96,6 +96,38 @@ import Testing
     }
   }
 
+  @Test("An uploaded film is called by its name, and nobody hears where it lies on the server")
+  func uploaded() async throws {
+    let folder = try TemporaryFolder()
+    let bench = try Bench { $0.filesDirectory = folder.path }
+    try await bench.test { client in
+      let boundary = "palisade-\(UUID().uuidString)"
+      let head = """
+        --\(boundary)\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nvideo\r\n--\(boundary)\r\n\
+        Content-Disposition: form-data; name="file"; filename="my shapes.mp4"\r\n\r\n
+        """
+      let film = try Data(contentsOf: URL(filePath: Self.film))
+      let response = try await client.execute(
+        uri: "/v1/files", method: .post,
+        headers: [.contentType: "multipart/form-data; boundary=\(boundary)"],
+        body: ByteBuffer(
+          bytes: Array(head.utf8) + film + Array("\r\n--\(boundary)--\r\n".utf8)))
+      let file = try #require(text(try response.object(), "id"))
+      let (status, begun, _) = try await client.post(
+        "/v1/video/streams", try json(["file": file, "prompt": "caption en", "every": "1s"]))
+      try #require(status == 200, "\(begun)")
+      let id = try #require(text(begun, "id"))
+      #expect(text(begun, "source") == "my shapes.mp4")
+      try await waitForEnd(client, id)
+      let all = try await events(client, id)
+      #expect(all.contains { $0.name == "record" })
+      #expect(all.allSatisfy { !"\($0.data)".contains(folder.path) })
+      #expect(
+        all.filter { $0.name == "record" }.allSatisfy { text($0.data, "source") == "my shapes.mp4" }
+      )
+    }
+  }
+
   @Test("A client that comes too late for some events is told how many")
   func forgotten() async throws {
     try await bench(events: 5).test { client in
