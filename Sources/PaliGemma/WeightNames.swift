@@ -87,7 +87,7 @@ struct WeightNames {
     let biases = try (product.hasBias ? product.parts : []).map { part throws(CheckpointError) in
       try stored(part.name + ".bias", shape: [part.rows])
     }
-    let bias = biases.isEmpty ? nil : Self.stacked(biases)
+    let bias = biases.isEmpty ? nil : Self.stacked(biases, as: .f32)
     guard biases.isEmpty || bias != nil else { throw Self.noFloats(product.name) }
     if checkpoint.contains(product.packedName) {
       return Linear(try packed(product), bias: bias, activation: product.activation)
@@ -101,8 +101,9 @@ struct WeightNames {
       else { throw Self.noFloats(product.name) }
       return Linear(quantized, bias: bias, activation: product.activation)
     }
-    guard let weight = precision == .bf16 ? Self.stackedHalves(weights) : Self.stacked(weights)
-    else { throw Self.noFloats(product.name) }
+    guard let weight = Self.stacked(weights, as: precision == .bf16 ? .bf16 : .f32) else {
+      throw Self.noFloats(product.name)
+    }
     return Linear(weight: weight, bias: bias, activation: product.activation)
   }
 
@@ -134,36 +135,33 @@ struct WeightNames {
     .mismatch(name: name, reason: "it can't be read as floats")
   }
 
-  /// Tensors one below the other as bf16; a single one that is bf16 stays mapped. Nil when one is no float.
-  private static func stackedHalves(_ parts: [Tensor]) -> Tensor? {
-    if parts.count == 1, parts[0].elementType == .bf16, parts[0].isAligned { return parts[0] }
+  /// Tensors one below the other in f32 or bf16; a single one that is so already stays mapped. Nil when one is no float.
+  private static func stacked(_ parts: [Tensor], as elementType: ElementType) -> Tensor? {
     guard let first = parts.first else { return nil }
+    if parts.count == 1, first.elementType == elementType, first.isAligned { return first }
     let total = parts.reduce(0) { $0 + $1.rowCount }
-    let out = Tensor(.bf16, shape: [total] + first.shape.dropFirst())
+    let out = Tensor(elementType, shape: [total] + first.shape.dropFirst())
     var row = 0
     for part in parts {
-      // Rows are converted a few megabytes at a time; numbers that are bf16 stay what they are.
-      let step = max(1, (1 << 20) / max(part.rowWidth, 1))
-      for start in stride(from: 0, to: part.rowCount, by: step) {
-        let end = min(part.rowCount, start + step)
-        guard let floats = part.rows(start..<end).convertedToF32() else { return nil }
-        floats.roundToBF16(into: out.rows(row..<row + end - start))
-        row += end - start
-      }
-    }
-    return out
-  }
-
-  /// Tensors one below the other as f32; a single f32 one stays mapped. Nil when one is no float.
-  private static func stacked(_ parts: [Tensor]) -> Tensor? {
-    guard let first = parts.first, parts.count > 1 else { return parts.first?.convertedToF32() }
-    let total = parts.reduce(0) { $0 + $1.rowCount }
-    let out = Tensor(shape: [total] + first.shape.dropFirst())
-    var row = 0
-    for part in parts {
-      guard part.convert(into: out.rows(row..<row + part.rowCount)) else { return nil }
+      let place = out.rows(row..<row + part.rowCount)
+      guard elementType == .bf16 ? part.roundToHalves(into: place) : part.convert(into: place)
+      else { return nil }
       row += part.rowCount
     }
     return out
+  }
+}
+
+extension Tensor {
+  /// Writes the same numbers, rounded to bf16, into `out`; those that are bf16 stay what they are. False when they are no floats.
+  fileprivate func roundToHalves(into out: Tensor) -> Bool {
+    // A few megabytes at a time.
+    let step = max(1, (1 << 20) / max(rowWidth, 1))
+    for start in stride(from: 0, to: rowCount, by: step) {
+      let rows = start..<min(rowCount, start + step)
+      guard let floats = self.rows(rows).convertedToF32() else { return false }
+      floats.roundToBF16(into: out.rows(rows))
+    }
+    return true
   }
 }

@@ -182,9 +182,7 @@ private final class ModelDoorThread: Sendable {
 
   private func answer(to request: ManifestRequest) -> ModelMessage? {
     shared.source.withLock { source in
-      source == nil
-        ? .refusal(Failure(code: ModelSource.unknownTensor, message: "there is nothing here yet"))
-        : source?.answer(to: request)
+      source == nil ? Self.nothingYet : source?.answer(to: request)
     }
   }
 
@@ -193,9 +191,11 @@ private final class ModelDoorThread: Sendable {
     if case .chunk(_, let bytes)? = answer {
       shared.sentByteCount.wrappingAdd(bytes.byteCount, ordering: .relaxed)
     }
-    return answer
-      ?? .refusal(Failure(code: ModelSource.unknownTensor, message: "there is nothing here yet"))
+    return answer ?? Self.nothingYet
   }
+
+  private static let nothingYet = ModelMessage.refusal(
+    Failure(code: ModelSource.unknownTensor, message: "there is nothing here yet"))
 
   private func send(_ message: ModelMessage, to peer: PeerIdentity, _ socket: borrowing Socket) {
     do throws(MessagingError) { try socket.send(message.encode(), to: peer) } catch {

@@ -32,13 +32,8 @@ public struct KernelMeasurement: Sendable {
 
   /// GOP/s of one core in the loop of integer multiplications of the instruction set in use.
   public var peakGOPS: Double { kernels_peak_gops() }
-  /// GB/s per CPU second in reading 256 MiB with all threads.
+  /// GB/s per CPU second in reading 256 MiB, more than most caches hold, with all threads.
   public var readGigabytesPerSecond: Double { kernels_read_gbps(256) }
-
-  /// The same for as many MiB, which should be more than the caches hold.
-  public static func readGigabytesPerSecond(mebibytes: Int) -> Double {
-    kernels_read_gbps(mebibytes)
-  }
 
   /// oneDNN's u8·s8 product; nil where Debian's `libdnnl2` is not installed.
   public func oneDNN(rows: Int, outputs: Int, inputs: Int) -> Double? {

@@ -63,7 +63,6 @@ extension Tensor {
   ///
   /// - Returns: nil when the element type is no floating-point type.
   public func convertedToF32() -> Tensor? {
-    let isAligned = (UInt(bitPattern: storage.address) + UInt(byteOffset)) % 4 == 0
     if elementType == .f32 && isAligned { return self }
     let out = Tensor(.f32, shape: shape)
     return convert(into: out) ? out : nil

@@ -21,7 +21,7 @@ struct BenchE2ECommand: AsyncParsableCommand {
   @OptionGroup var requests: BenchRequestOptions
 
   func run() async throws {
-    let model = try options.resolved()
+    let model = try options.weights.resolved()
     Kernels.threadCount = options.threads
     let (requests, threads) = (requests, options.threads)
     let report = try await BenchRun.interruptible {
@@ -47,7 +47,7 @@ struct BenchE2ECommand: AsyncParsableCommand {
   private static func measure(
     _ engine: LocalEngine, _ model: BenchModel, _ requests: BenchRequestOptions, _ head: BenchHead
   ) async throws -> BenchE2EReport {
-    let load = BenchEngineLoad(model, requests)
+    let load = BenchEngineLoad(model.config, requests)
     var report = BenchE2EReport(
       head: head, config: model.config, images: requests.images, maxTokens: requests.maxTokens,
       promptTokens: requests.promptTokens, window: load.window)

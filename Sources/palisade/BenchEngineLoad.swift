@@ -127,10 +127,8 @@ struct BenchEngineLoad: Sendable {
 }
 
 extension BenchEngineLoad {
-  /// As many as `images`, and no more than a batch may have under way.
-  init(_ model: BenchModel, _ requests: BenchRequestOptions) {
-    self.init(
-      config: model.config, promptTokens: requests.promptTokens,
-      window: min(requests.images, Limits().batchRequestsInFlight(decodeStages: 1)))
+  /// As many under way as `requests` says.
+  init(_ config: ModelConfig, _ requests: BenchRequestOptions) {
+    self.init(config: config, promptTokens: requests.promptTokens, window: requests.window)
   }
 }

@@ -106,10 +106,10 @@ struct BenchHead: Sendable {
   static func measured(_ bench: String, _ model: BenchModel, threads: Int) throws -> BenchHead {
     Terminal.note("bench: this machine's limits …")
     try Task.checkCancellation()
-    let peak = KernelMeasurement(repetitions: 5).peakGOPS
-    // A gigabyte, so that a tick of the clock for CPU time weighs little.
-    let read = KernelMeasurement.readGigabytesPerSecond(mebibytes: 1024)
-    return BenchHead(bench, model: model, threads: threads, limits: (peak, read))
+    let measurement = KernelMeasurement(repetitions: 1)
+    return BenchHead(
+      bench, model: model, threads: threads,
+      limits: (measurement.peakGOPS, measurement.readGigabytesPerSecond))
   }
 
   var fields: [String: Any] {

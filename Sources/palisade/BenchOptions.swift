@@ -5,8 +5,8 @@ import PaliGemma
 import Pipelining
 import Tensors
 
-/// Which model a measurement is of, and with what it computes.
-struct BenchModelOptions: ParsableArguments {
+/// Which model a measurement is of.
+struct BenchWeightsOptions: ParsableArguments {
   static let defaultPreset = "paligemma-3b-224"
 
   @Option(
@@ -16,25 +16,17 @@ struct BenchModelOptions: ParsableArguments {
   var preset: String?
   @Option(help: "A model's folder, instead of random weights.") var model: String?
   @Option(
-    help: "f32, int8 or int4 (default: the checkpoint's own where it is quantised, else int8).")
+    help:
+      "f32, bf16, int8 or int4 (default: the checkpoint's own where it is quantised, else int8).")
   var precision: Precision?
-  @Option(help: "Threads for the arithmetic.")
-  var threads: Int = ProcessInfo.processInfo.activeProcessorCount
-  @OptionGroup var output: BenchOutputOptions
 
   func validate() throws {
     guard preset == nil || model == nil else {
       throw ValidationError("give --preset NAME or --model FOLDER, not both")
     }
-    if let preset { try Self.check(preset: preset) }
-    guard (1...64).contains(threads) else { throw ValidationError("--threads takes 1 to 64") }
-  }
-
-  static func check(preset: String) throws {
-    guard SynthesisPreset.named(preset) != nil else {
-      let names = SynthesisPreset.all.map(\.name).joined(separator: ", ")
-      throw ValidationError("there is no preset '\(preset)'; choose one of \(names)")
-    }
+    guard let preset, SynthesisPreset.named(preset) == nil else { return }
+    let names = SynthesisPreset.all.map(\.name).joined(separator: ", ")
+    throw ValidationError("there is no preset '\(preset)'; choose one of \(names)")
   }
 
   /// What was asked for.
@@ -45,12 +37,27 @@ struct BenchModelOptions: ParsableArguments {
   }
 }
 
+/// A model measured in this process, and where the results go.
+struct BenchModelOptions: ParsableArguments {
+  @OptionGroup var weights: BenchWeightsOptions
+  @Option(help: "Threads for the arithmetic.")
+  var threads: Int = ProcessInfo.processInfo.activeProcessorCount
+  @OptionGroup var output: BenchOutputOptions
+
+  func validate() throws {
+    guard (1...64).contains(threads) else { throw ValidationError("--threads takes 1 to 64") }
+  }
+}
+
 /// How much is asked of the model.
 struct BenchRequestOptions: ParsableArguments {
   @Option(help: "Pictures of one run, no two alike.") var images = 16
   @Option(help: "Tokens of each answer.") var maxTokens = 20
   @Option(help: "Tokens of each prompt, <bos> and newline included.") var promptTokens = 16
   @Option(help: "Runs, of which medians are told.") var rounds = 3
+
+  /// Requests under way at once: all, and no more than a batch may have.
+  var window: Int { min(images, Limits().batchRequestsInFlight(decodeStages: 1)) }
 
   func validate() throws {
     guard (1...100_000).contains(images) else {
@@ -93,7 +100,7 @@ struct BenchModel: Sendable {
         precision: precision ?? stored ?? .int8, folder: path)
       return
     }
-    let name = preset ?? BenchModelOptions.defaultPreset
+    let name = preset ?? BenchWeightsOptions.defaultPreset
     guard let known = SynthesisPreset.named(name) else {
       throw CommandFailure("there is no preset '\(name)'")
     }

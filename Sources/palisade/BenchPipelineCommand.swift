@@ -25,30 +25,18 @@ struct BenchPipelineCommand: AsyncParsableCommand {
   @Option(
     help: "Threads of each worker (the one process has those of all, but no more than cores).")
   var threads = 1
-  @Option(
-    help: ArgumentHelp(
-      "Whose shapes, with random weights in memory (default: \(BenchModelOptions.defaultPreset)).",
-      valueName: "name"))
-  var preset: String?
-  @Option(help: "A model's folder, instead of random weights.") var model: String?
-  @Option(
-    help: "f32, int8 or int4 (default: the checkpoint's own where it is quantised, else int8).")
-  var precision: Precision?
+  @OptionGroup var weights: BenchWeightsOptions
   @Flag(help: "Cut at even cost by operations, not where measured costs say.") var evenCut = false
   @OptionGroup var requests: BenchRequestOptions
   @OptionGroup var output: BenchOutputOptions
 
   func validate() throws {
     guard (1...16).contains(stages) else { throw ValidationError("--stages takes 1 to 16") }
-    guard preset == nil || model == nil else {
-      throw ValidationError("give --preset NAME or --model FOLDER, not both")
-    }
-    if let preset { try BenchModelOptions.check(preset: preset) }
     guard (1...64).contains(threads) else { throw ValidationError("--threads takes 1 to 64") }
   }
 
   func run() async throws {
-    let model = try BenchModel(preset: preset, folder: model, precision: precision)
+    let model = try weights.resolved()
     let (stages, threads, evenCut, requests) = (stages, threads, evenCut, requests)
     let report = try await BenchRun.interruptible {
       let plan = try BenchPlan(model, stages: stages, threads: threads, requests, isEven: evenCut)
@@ -94,7 +82,7 @@ struct BenchPlan: Sendable {
       config: model.config, precision: model.precision.rawValue,
       workload: Workload(
         promptTokens: Double(requests.promptTokens), answerTokens: Double(requests.maxTokens),
-        requestsInFlight: BenchEngineLoad(model, requests).window))
+        requestsInFlight: requests.window))
     func node(threads: Int) throws -> PlanNode {
       try Task.checkCancellation()
       Kernels.threadCount = threads

@@ -43,7 +43,7 @@ struct BenchStageCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let model = try options.resolved()
+    let model = try options.weights.resolved()
     Kernels.threadCount = options.threads
     var measurement = BenchStages(
       model: model, threads: options.threads, sequences: Self.counts(sequences) ?? [],

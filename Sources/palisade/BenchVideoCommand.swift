@@ -166,12 +166,17 @@ struct BenchVideoCommand: AsyncParsableCommand {
     return try Picture(width: picture.width, height: picture.height, rgb: rgb)
   }
 
-  /// The sampled frames of a film, in memory.
-  private func frames(of film: String) async throws -> [Picture] {
+  /// The film's sampled frames.
+  private func feed(_ film: String) throws -> VideoFeed {
     var options = FeedOptions()
     options.sampling = .everyFrames(every)
+    return try VideoFeed(try VideoSource(film), options: options)
+  }
+
+  /// The first sampled frames of a film, in memory.
+  private func frames(of film: String) async throws -> [Picture] {
     var images: [Picture] = []
-    for await event in try VideoFeed(try VideoSource(film), options: options) {
+    for await event in try feed(film) {
       guard case .frame(let frame) = event else { continue }
       images.append(frame.picture)
       if images.count == 64 { break }
@@ -181,10 +186,8 @@ struct BenchVideoCommand: AsyncParsableCommand {
 
   /// Sampled frames a second of a film that nobody is asked about, from the first one on.
   private func decoding(_ film: String) async throws -> Double {
-    var options = FeedOptions()
-    options.sampling = .everyFrames(every)
     var (count, start) = (-1, ContinuousClock.now)
-    for await event in try VideoFeed(try VideoSource(film), options: options) {
+    for await event in try feed(film) {
       guard case .frame = event else { continue }
       if count < 0 { start = .now }
       count += 1

@@ -66,6 +66,18 @@ import Testing
     return try ModelFetch(assign, configuration, in: context, hooks).run()
   }
 
+  /// Fetches until so many bytes are there, and is interrupted.
+  @discardableResult
+  func fetchUntil(_ byteCount: Int, _ order: Assign, _ served: Served) -> Log {
+    let log = Log()
+    #expect(throws: FetchInterrupted.self) {
+      try fetch(order, configuration(served.cache), log) {
+        (log.progress.last?.done ?? 0) >= byteCount
+      }
+    }
+    return log
+  }
+
   /// A folder, a model in it, and a door that gives it.
   struct Served {
     let folder: String
@@ -127,12 +139,7 @@ import Testing
     let served = try serve()
     defer { try? FileManager.default.removeItem(atPath: served.folder) }
     let order = assign(served.config, served.blocks, endpoint: served.door.endpoint)
-    let (first, second) = (Log(), Log())
-    #expect(throws: FetchInterrupted.self) {
-      try fetch(order, configuration(served.cache), first) {
-        (first.progress.last?.done ?? 0) >= 2 << 20
-      }
-    }
+    let (first, second) = (fetchUntil(2 << 20, order, served), Log())
     let kept = try #require(first.progress.map(\.done).max())
     _ = try fetch(order, configuration(served.cache), second)
     let all = try #require(second.progress.map(\.all).max())
@@ -179,55 +186,6 @@ import Testing
     let blocks = 0..<served.config.blockCount + 1
     let beyond = assign(served.config, blocks, endpoint: served.door.endpoint)
     #expect(throws: Failure.self) { try fetch(beyond, configuration(served.cache)) }
-  }
-
-  /// The model's file cut off, or written over, under a coordinator that gives it away: an error that
-  /// says so, and no SIGBUS, which would end this process.
-  @Test func aFileThatChangesUnderneathIsRefused() throws {
-    for isCutOff in [true, false] {
-      let served = try serve()
-      defer { try? FileManager.default.removeItem(atPath: served.folder) }
-      let order = assign(served.config, served.blocks, endpoint: served.door.endpoint)
-      let (first, second) = (Log(), Log())
-      #expect(throws: FetchInterrupted.self) {
-        try fetch(order, configuration(served.cache), first) {
-          (first.progress.last?.done ?? 0) >= 1 << 20
-        }
-      }
-      let path = served.folder + "/model/model.safetensors"
-      if isCutOff {
-        try #require(truncate(path, 4096) == 0)
-      } else {
-        let file = try FileHandle(forUpdating: URL(filePath: path))
-        let size = try file.seekToEnd()
-        try file.seek(toOffset: size - 1)
-        try file.write(contentsOf: Data([7]))
-        try file.close()
-      }
-      let error = #expect(throws: Failure.self) {
-        try fetch(order, configuration(served.cache), second)
-      }
-      #expect(error?.code == ModelSource.modelChanged, "\(String(describing: error))")
-      #expect(error?.message.contains("has changed since it was opened") ?? false)
-    }
-  }
-
-  /// A new file that takes the place of the old one by renaming changes nothing for those who fetch.
-  @Test func aFileThatIsReplacedByRenamingGoesOnAsItWas() throws {
-    let served = try serve()
-    defer { try? FileManager.default.removeItem(atPath: served.folder) }
-    let order = assign(served.config, served.blocks, endpoint: served.door.endpoint)
-    let (first, second) = (Log(), Log())
-    #expect(throws: FetchInterrupted.self) {
-      try fetch(order, configuration(served.cache), first) {
-        (first.progress.last?.done ?? 0) >= 1 << 20
-      }
-    }
-    let path = served.folder + "/model/model.safetensors"
-    try Data("nothing".utf8).write(to: URL(filePath: path + ".new"))
-    try #require(rename(path + ".new", path) == 0)
-    _ = try fetch(order, configuration(served.cache), second)
-    #expect(second.received > 0)
   }
 
   /// Files of this machine first, unless a cache is wanted; the coordinator where there are none.

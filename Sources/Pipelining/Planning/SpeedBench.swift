@@ -34,9 +34,9 @@ struct SpeedBench {
     try bench.requireMemory(speed.freeBytes)
     try bench.vision(&speed)
     try bench.decoder(&speed)
-    // More than the caches of most machines hold.
+    let measurement = KernelMeasurement(repetitions: 1)
     speed.readBytesPerSecond =
-      KernelMeasurement.readGigabytesPerSecond(mebibytes: 256) * Double(speed.threads) * 1e9
+      measurement.readGigabytesPerSecond * Double(speed.threads) * 1e9
     return speed
   }
 
