@@ -6,18 +6,17 @@ import Synchronization
 
 /// Asks a cluster every two seconds how busy its stages are, for as long as a batch runs.
 final class ClusterWatch: Sendable {
-  private struct State {
-    var first: Status?
-    var latest: Status?
-  }
   private let service: RemoteAnswerService
-  private let state = Mutex(State())
+  /// From before the batch: an answer to the first question may come when a short one is over.
+  private let first: Status
+  private let latest: Mutex<Status>
   private let task: Mutex<Task<Void, Never>?>
 
   /// Begins to ask; `status` is what was heard last.
   init(_ service: RemoteAnswerService, knowing status: Status) {
     self.service = service
-    state.withLock { $0.latest = status }
+    first = status
+    latest = Mutex(status)
     task = Mutex(nil)
     let work = Task { [weak self] in
       while !Task.isCancelled {
@@ -32,15 +31,13 @@ final class ClusterWatch: Sendable {
   /// No answer is no news: the batch itself says when the coordinator is lost.
   private func ask() async {
     guard let status = try? await service.status() else { return }
-    state.withLock {
-      if $0.first == nil { $0.first = status }
-      $0.latest = status
-    }
+    latest.withLock { $0 = status }
   }
 
   /// The stage that sets the pace, with its busy share; nil when that isn't known.
   var bottleneck: String? {
-    guard let status = state.withLock({ $0.latest }), !status.bottleneck.isEmpty else { return nil }
+    let status = latest.withLock { $0 }
+    guard !status.bottleneck.isEmpty else { return nil }
     let busy = status.stages.filter { $0.name == status.bottleneck }.map(\.recentBusyShare).max()
     return "slowest: \(status.bottleneck)"
       + (busy.map { ", \(Int(($0 * 100).rounded())) % busy" } ?? "")
@@ -48,7 +45,8 @@ final class ClusterWatch: Sendable {
 
   /// Requests that a batch keeps under way, by the plan; nil when that isn't known.
   var batchWindow: Int? {
-    state.withLock { $0.latest }.flatMap { $0.batchWindow > 0 ? $0.batchWindow : nil }
+    let window = latest.withLock { $0.batchWindow }
+    return window > 0 ? window : nil
   }
 
   /// What each stage did of `elapsed`, the time of the whole batch. Waits for a word of each worker
@@ -60,13 +58,10 @@ final class ClusterWatch: Sendable {
       // What is shown may have been put together one turn ago.
       let lag = 2 * Limits().publishMilliseconds
       let age = Int(end.duration(to: .now) / .milliseconds(1)) - lag
-      let status = state.withLock { $0.latest }
-      if let status, status.stages.allSatisfy({ $0.silenceMilliseconds < age }) { break }
+      if latest.withLock({ $0.stages.allSatisfy { $0.silenceMilliseconds < age } }) { break }
       try? await Task.sleep(for: .milliseconds(100))
     }
-    let (first, latest) = state.withLock { ($0.first, $0.latest) }
-    guard let latest else { return [] }
-    return StageShare.between(first, latest, elapsed: elapsed)
+    return StageShare.between(first, latest.withLock { $0 }, elapsed: elapsed)
   }
 
   func stop() { task.withLock { $0?.cancel() } }
