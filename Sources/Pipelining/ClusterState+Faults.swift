@@ -31,7 +31,9 @@ extension ClusterState {
     lastTry = now
     switch phase {
     case .gathering: return effects + remake(now: now)
-    case .ready: return effects + growWhenItPays(now: now)
+    case .ready:
+      followMix()
+      return effects + growWhenItPays(now: now)
     case .loading, .probing: return effects
     }
   }

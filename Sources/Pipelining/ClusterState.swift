@@ -53,6 +53,10 @@ public struct ClusterState {
   public private(set) var outageSince: Int?
   /// Whether anything is under way; said by whoever has the requests.
   public var hasWork = false
+  /// What requests have lately been like; said by whoever has them.
+  public var mix = RequestMix()
+  /// What plans are made for: `mix` as it was when it was last believed.
+  var plannedMix = RequestMix()
   var workers: [Int: ClusterWorker] = [:]
   /// Its template changes when a client orders more or fewer workers.
   var setup: ClusterSetup
@@ -80,7 +84,7 @@ public struct ClusterState {
   /// What the present plan should do.
   var forecast: PlanForecast?
   /// The last plan made from measurement, and for whom.
-  var planned: (nodes: [PlanNode], result: Planner.Result)?
+  var planned: (nodes: [PlanNode], mix: RequestMix, result: Planner.Result)?
   /// How fast weights were loaded lately, and how many answers' tokens there are.
   var loadBytesPerSecond = 0.0
 

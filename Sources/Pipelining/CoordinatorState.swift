@@ -83,7 +83,9 @@ public struct CoordinatorState {
       return apply(cluster.handle(.stoodStill(milliseconds), now: now), now: now)
     case .order(let order, let client):
       return apply(cluster.handle(.order(order, from: client), now: now), now: now)
-    case .tick: return apply(cluster.handle(.tick, now: now), now: now) + endOutage(now: now)
+    case .tick:
+      cluster.mix = scheduler.mix
+      return apply(cluster.handle(.tick, now: now), now: now) + endOutage(now: now)
     }
   }
 

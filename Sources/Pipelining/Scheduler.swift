@@ -66,6 +66,8 @@ public struct Scheduler {
   private var sequence: UInt64 = 0
   /// Micro-batches that failed under this plan.
   private var failed = RecentSequences()
+  /// What requests that were answered were like.
+  private(set) var mix = RequestMix()
 
   /// A scheduler without a plan: requests wait.
   public init(config: ModelConfig, limits: Limits) {
@@ -303,6 +305,10 @@ public struct Scheduler {
       record.tokens.append(token)
       events.append(.token(result.request, token))
       if let finish = result.finish {
+        if !record.isProbe {
+          mix.add(
+            promptTokens: record.request.textTokenIDs.count, answerTokens: record.tokens.count)
+        }
         events.append(
           .finished(result.request, .success(Completion(tokens: record.tokens, finish: finish))))
       }

@@ -66,6 +66,34 @@ import Testing
     #expect(next(&scheduler) == [1, 2])
   }
 
+  @Test func whatAnswersWereLikeIsCountedOnceAnAnswer() throws {
+    var scheduler = try scheduler(2)
+    let firstBatch = scheduler.nextMicroBatch()
+    let first = try #require(firstBatch)
+    func token(_ index: Int, _ finish: FinishReason? = nil) -> TokenBatch {
+      TokenBatch(
+        epoch: 1, sequence: first.sequence,
+        results: [TokenResult(request: 1, index: index, tokenID: 5, finish: finish)])
+    }
+    _ = scheduler.receive(token(0))
+    _ = scheduler.receive(token(1))
+    #expect(scheduler.mix == RequestMix())
+    // The last token, and a copy of it.
+    for _ in 0..<2 { _ = scheduler.receive(token(2, .stop)) }
+    #expect(scheduler.mix.count == 1)
+    #expect(scheduler.mix.answerTokens == 3 && scheduler.mix.promptTokens == 1)
+    // A probe is nobody's request.
+    let probe = scheduler.probe(
+      PreparedRequest(
+        pixels: Tensor(.u8, shape: [1, 1, 1, 3]), textTokenIDs: [1],
+        sampling: Sampling(maximumTokens: 1)), id: 9, route: [0, 1, 2])
+    _ = scheduler.receive(
+      TokenBatch(
+        epoch: 1, sequence: probe.sequence,
+        results: [TokenResult(request: 9, index: 0, tokenID: 5, finish: .length)]))
+    #expect(scheduler.mix.count == 1)
+  }
+
   @Test func whatAnEarlierPlanSaysIsNotHeard() throws {
     var scheduler = try scheduler(1)
     let firstBatch = scheduler.nextMicroBatch()

@@ -10,7 +10,9 @@ extension ClusterState {
 
   /// What plans are made for.
   var workload: Workload {
-    Workload(encoding: setup.encoding, limits: limits)
+    Workload(
+      promptTokens: plannedMix.promptTokens, answerTokens: plannedMix.answerTokens,
+      encoding: setup.encoding, limits: limits)
   }
 
   /// Takes note of how fast a worker is, and says what it would bring.
@@ -36,9 +38,9 @@ extension ClusterState {
   /// The best plan over those there are; nil while not enough have measured themselves.
   mutating func measuredPlan(_ present: [ClusterWorker], now: Int) -> Planner.Result? {
     guard let nodes = nodes(present, now: now), !nodes.isEmpty else { return nil }
-    if let planned, planned.nodes == nodes { return planned.result }
+    if let planned, planned.nodes == nodes, planned.mix == plannedMix { return planned.result }
     guard let result = try? planner.plan(nodes) else { return nil }
-    planned = (nodes, result)
+    planned = (nodes, plannedMix, result)
     return result
   }
 
@@ -48,6 +50,13 @@ extension ClusterState {
       let plan = try? PipelinePlan(stages: result.stages, config: config)
     else { return nil }
     return Choice(plan: plan, names: result.names)
+  }
+
+  /// Plans are made for what is asked, once enough was answered to know.
+  mutating func followMix() {
+    guard mix.isApart(from: plannedMix, imageRows: config.imageTokenCount) else { return }
+    plannedMix = mix
+    foresee()
   }
 
   /// A better plan, when it is better by enough, and what the change costs is won back soon.

@@ -101,6 +101,32 @@ import Testing
     #expect(model.precision == "f32" && model.fingerprint == "f")
   }
 
+  @Test func aPlanFollowsWhatIsAsked() throws {
+    var state = try state()
+    try ready(&state)
+    let cut = { (state: ClusterState) in state.plan?.stages.map(\.blocks) ?? [] }
+    let (short, before) = (cut(state), state.status.predictedImagesPerSecond)
+    func ask(_ count: Int, answerTokens: Int, now: Int) -> [(peer: PeerIdentity, assign: Assign)] {
+      for _ in 0..<count { state.mix.add(promptTokens: 16, answerTokens: answerTokens) }
+      beat(&state, [0, 1], now: now)
+      return assigned(state.handle(.tick, now: now))
+    }
+    var now = limits.settleMilliseconds + 10
+    // Too few to believe them.
+    #expect(ask(60, answerTokens: 400, now: now).isEmpty)
+    #expect(state.status.predictedImagesPerSecond == before)
+    now += limits.heartbeatMilliseconds
+    let orders = ask(240, answerTokens: 400, now: now)
+    #expect(orders.count == 2 && orders.allSatisfy { $0.assign.epoch == 2 })
+    try load(&state, orders, now: now + 5)
+    // Decoding weighs more now: the second stage has fewer blocks.
+    #expect(cut(state)[1].count < short[1].count, "\(short) became \(cut(state))")
+    #expect(state.status.predictedImagesPerSecond < before / 2)
+    // What it was made for goes on: nothing changes any more.
+    now += limits.settleMilliseconds + limits.heartbeatMilliseconds
+    #expect(ask(64, answerTokens: 390, now: now).isEmpty && state.epoch == 2)
+  }
+
   @Test func aJoinerIsWeighedAndTakenInWhenNothingIsUnderWay() throws {
     var state = try state()
     try ready(&state)
