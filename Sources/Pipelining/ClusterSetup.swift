@@ -72,6 +72,8 @@ public enum CoordinatorReport: Sendable, Equatable {
   case gate(GateReport)
   /// A worker without files of the model was told what these blocks are made of.
   case shared(blocks: Range<Int>, byteCount: Int)
+  /// A worker has its weights, of so many bytes, in memory or mapped.
+  case loaded(name: String, byteCount: Int, milliseconds: Int)
   /// A plan was made.
   case assigned(epoch: UInt64, stages: [String])
   /// A token has gone through all stages.

@@ -178,13 +178,17 @@ public struct ClusterState {
       return [.send(.heartbeatReply(reply), peer)] + judge(heartbeat, of: index, now: now)
     case .workerSpeed(let speed): return weigh(speed, of: index, now: now)
     case .ready(let ready) where ready.epoch == epoch && phase == .loading:
+      let isNews = workers[index]?.isReady == false && ready.weightBytes > 0
       workers[index]?.isReady = true
       let own = workers[index]?.loaded?.blocks
       workers[index]?.given = ready.hasAllWeights ? 0..<config.blockCount : own
       if ready.loadMilliseconds > 0, ready.weightBytes > 0 {
         loadBytesPerSecond = Double(ready.weightBytes) * 1000 / Double(ready.loadMilliseconds)
       }
-      return beginWhenLoaded(now: now)
+      let report = CoordinatorReport.loaded(
+        name: workers[index]?.name ?? "", byteCount: ready.weightBytes,
+        milliseconds: ready.loadMilliseconds)
+      return (isNews ? [.report(report)] : []) + beginWhenLoaded(now: now)
     case .workerFailure(let failure) where failure.epoch == epoch && plan != nil:
       // The one who can't reach its neighbour is sound; the neighbour is found out by its silence.
       if failure.failure.code == AssignedStage.peerLost { return [] }

@@ -11,6 +11,8 @@ final class BenchPipeline: Sendable {
   private let folder: URL
   private let processes: Mutex<[Process]>
   private let reports: Task<Void, Never>
+  private let looks: Task<Void, Never>
+  private let memories: Memories
   /// Loading and the making of weights.
   private static let readySeconds = 600
 
@@ -56,15 +58,35 @@ final class BenchPipeline: Sendable {
     self.coordinator = coordinator
     self.folder = folder
     processes = Mutex([])
+    let memories = Memories()
+    self.memories = memories
     let stream = coordinator.reports
     reports = Task {
       for await report in stream {
-        if case .assigned(_, let stages) = report {
+        switch report {
+        case .assigned(_, let stages):
           Terminal.note("bench: the workers load:" + stages.map { "\n  " + $0 }.joined())
+        case .loaded(let name, let bytes, let milliseconds):
+          memories.all.withLock { $0.loaded(name, byteCount: bytes, milliseconds: milliseconds) }
+        default: break
         }
       }
     }
+    looks = Task {
+      while !Task.isCancelled {
+        memories.all.withLock { $0.look(coordinator.telemetry.status.stages) }
+        try? await Task.sleep(for: .milliseconds(250))
+      }
+    }
   }
+
+  /// Shared with the two tasks.
+  private final class Memories: Sendable {
+    let all = Mutex(BenchWorkerMemory())
+  }
+
+  /// What each worker holds, and held at most.
+  var memory: [BenchWorkerMemory.Worker] { memories.all.withLock(\.all) }
 
   private func waitUntilReady() async throws {
     let deadline = ContinuousClock.now + .seconds(Self.readySeconds)
@@ -122,6 +144,7 @@ final class BenchPipeline: Sendable {
   func end() {
     coordinator.stop()
     reports.cancel()
+    looks.cancel()
     processes.withLock {
       BenchCluster.end($0, folder, patience: .seconds(5))
       $0 = []

@@ -32,7 +32,7 @@ struct BenchPipelineRounds: Sendable {
         }
       }
     }
-    report.peakBytes = pipeline.peakBytes
+    (report.peakBytes, report.memory) = (pipeline.peakBytes, pipeline.memory)
     return report
   }
 
@@ -96,6 +96,7 @@ struct BenchPipelineReport: Sendable {
   /// Whether every answer of both was the same.
   private(set) var hasSameTokens = true
   var peakBytes: [Int] = []
+  var memory: [BenchWorkerMemory.Worker] = []
 
   init(head: BenchHead, plan: BenchPlan, requests: BenchRequestOptions) {
     (self.head, self.plan, self.requests) = (head, plan, requests)
@@ -184,6 +185,7 @@ struct BenchPipelineReport: Sendable {
     lines.append(
       "memory at most, by worker: "
         + peakBytes.map { Readable.bytes($0) }.joined(separator: ", "))
+    lines += memory.map { "  " + BenchWorkerMemory.line($0) }
     return lines.joined(separator: "\n")
   }
 
@@ -217,7 +219,7 @@ struct BenchPipelineReport: Sendable {
         "pipeline_efficiency_cpu": cpuEfficiency(.whole),
         "busy_share": busy(.whole), "busy_share_prefill": busy(.prefill),
         "busy_share_decode": busy(.decode), "same_tokens": hasSameTokens,
-        "peak_resident_bytes": peakBytes,
+        "peak_resident_bytes": peakBytes, "workers": memory.map(BenchWorkerMemory.fields),
         "rounds": [
           "whole": rounds(.whole), "prefill": rounds(.prefill), "decode": rounds(.decode),
         ],

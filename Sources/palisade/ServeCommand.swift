@@ -258,6 +258,8 @@ struct ServeCommand: AsyncParsableCommand {
     case .shared(let blocks, let bytes):
       "gives blocks \(blocks.lowerBound)–\(blocks.upperBound - 1) (\(bytes / 1_000_000) MB) to a worker "
         + "without the model's files"
+    case .loaded(let name, let bytes, let milliseconds):
+      "worker \(name) has its weights: \(Readable.bytes(bytes)) in \(milliseconds) ms"
     case .assigned(let epoch, let stages):
       "plan \(epoch):" + stages.map { "\n  " + $0 }.joined()
     case .ready(let epoch): "ready (plan \(epoch)): a token has gone through all stages"
