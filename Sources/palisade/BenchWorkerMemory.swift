@@ -12,8 +12,11 @@ struct BenchWorkerMemory: Sendable {
     var loadMilliseconds: Int?
     /// The most that KV caches and rows of pictures took.
     var cacheBytes = 0
-    /// The most that was in RAM beside weights, KV caches and rows of pictures.
-    var besideBytes = 0
+    /// The most that was in RAM. Memory that caches have given back stays with the process for the next,
+    /// and mapped weights come in as they are used, so a moment's difference would say little.
+    var residentBytes = 0
+    /// What was in RAM beside weights, KV caches and rows of pictures.
+    var besideBytes: Int { max(0, residentBytes - weightBytes - cacheBytes) }
   }
 
   private var workers: [String: Worker] = [:]
@@ -29,8 +32,7 @@ struct BenchWorkerMemory: Sendable {
       var worker = workers[stage.worker] ?? Worker(name: stage.worker)
       worker.weightBytes = gauges.weightBytes
       worker.cacheBytes = max(worker.cacheBytes, caches)
-      worker.besideBytes = max(
-        worker.besideBytes, gauges.residentBytes - gauges.weightBytes - caches)
+      worker.residentBytes = max(worker.residentBytes, gauges.residentBytes)
       workers[stage.worker] = worker
     }
   }
@@ -47,14 +49,14 @@ struct BenchWorkerMemory: Sendable {
       " in \(Readable.fixed(Double($0) / 1000, places: 2)) s"
     }
     return "\(worker.name): weights \(Readable.bytes(worker.weightBytes))\(loading ?? ""), caches "
-      + "\(Readable.bytes(worker.cacheBytes)), beside them \(Readable.bytes(max(0, worker.besideBytes)))"
+      + "\(Readable.bytes(worker.cacheBytes)), beside them \(Readable.bytes(worker.besideBytes))"
   }
 
   /// For JSON.
   static func fields(_ worker: Worker) -> [String: Any] {
     var fields: [String: Any] = [
       "name": worker.name, "weight_bytes": worker.weightBytes, "cache_bytes": worker.cacheBytes,
-      "beside_bytes": worker.besideBytes,
+      "resident_bytes": worker.residentBytes, "beside_bytes": worker.besideBytes,
     ]
     if let milliseconds = worker.loadMilliseconds {
       fields["load_seconds"] = Double(milliseconds) / 1000
