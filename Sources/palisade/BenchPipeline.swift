@@ -124,6 +124,17 @@ final class BenchPipeline: Sendable {
       coordinator.telemetry.trace(), from: run.start + quarter, to: run.end - quarter)
   }
 
+  /// Mean rows of the decode steps that began in the middle half of a run; nil when none did.
+  func stepRows(_ run: BenchEngineLoad.Result) -> Double? {
+    let quarter = (run.end - run.start) / 4
+    let steps = coordinator.telemetry.trace().spans.filter {
+      $0.phase == .decode && $0.requestCount > 0
+        && (run.start + quarter..<run.end - quarter).contains($0.startNanoseconds)
+    }
+    guard !steps.isEmpty else { return nil }
+    return Double(steps.reduce(0) { $0 + $1.rowCount }) / Double(steps.count)
+  }
+
   /// Shares of a time that each track's spans fill; the mean of a stage's replicas.
   static func busyShares(_ trace: Trace, from: UInt64, to: UInt64) -> [String: Double] {
     guard to > from else { return [:] }

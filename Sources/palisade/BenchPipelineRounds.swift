@@ -64,7 +64,8 @@ struct BenchPipelineRounds: Sendable {
     var result = try await measure(pipeline.coordinator, part, seed)
     result.cpuSeconds += pipeline.cpuSeconds - cpu
     try await Task.sleep(for: Self.heartbeats)
-    return BenchPipelineReport.Run(result: result, busy: pipeline.busyShares(result))
+    return BenchPipelineReport.Run(
+      result: result, busy: pipeline.busyShares(result), stepRows: pipeline.stepRows(result))
   }
 }
 
@@ -86,6 +87,7 @@ struct BenchPipelineReport: Sendable {
   struct Run: Sendable {
     let result: BenchEngineLoad.Result
     let busy: [String: Double]
+    let stepRows: Double?
   }
 
   let head: BenchHead
@@ -143,6 +145,12 @@ struct BenchPipelineReport: Sendable {
     return shares.mapValues(BenchRuns.median)
   }
 
+  /// Mean rows of a decode step of the pipeline.
+  func stepRows(_ part: BenchPipelinePart) -> Double? {
+    let rows = (many[part] ?? []).compactMap(\.stepRows)
+    return rows.isEmpty ? nil : BenchRuns.median(rows)
+  }
+
   var table: String {
     func fixed(_ value: Double, _ places: Int = 3) -> String {
       Readable.fixed(value, places: places)
@@ -181,6 +189,9 @@ struct BenchPipelineReport: Sendable {
         "predicted by measured costs: one process \(fixed(predicted.oneProcess.imagesPerSecond)), "
           + "pipeline \(fixed(predicted.pipeline.imagesPerSecond)) images/s, bottleneck "
           + predicted.pipeline.bottleneck)
+    }
+    if let rows = stepRows(.decode) {
+      lines.append("decode alone: \(fixed(rows, 1)) rows in a step of the pipeline")
     }
     lines.append(
       "memory at most, by worker: "
@@ -224,6 +235,7 @@ struct BenchPipelineReport: Sendable {
           "whole": rounds(.whole), "prefill": rounds(.prefill), "decode": rounds(.decode),
         ],
       ]
+      if let rows = stepRows(.decode) { fields["decode_step_rows"] = rows }
       if let predicted = plan.predicted {
         fields["predicted_images_per_second"] = predicted.pipeline.imagesPerSecond
         fields["predicted_images_per_second_one_process"] = predicted.oneProcess.imagesPerSecond
