@@ -11,6 +11,12 @@ struct SimulatedPipeline {
       }
     }
   }
+  private struct Prefill {
+    /// The replica of each stage.
+    var route: [Int]
+    /// Requests without their first token.
+    var left: Int
+  }
   private struct Request {
     var tokensLeft: Int
     var begun = 0.0
@@ -41,7 +47,7 @@ struct SimulatedPipeline {
   /// Requests with the stages; those of them that decode, or will; prefills with their requests.
   private var inFlight: Set<Int> = []
   private var decoding: Set<Int> = []
-  private var prefills: [Int: Int] = [:]
+  private var prefills: [Int: Prefill] = [:]
   private var queues: [[[Item]]]
   private var isBusy: [[Bool]]
   private var linkFreeAt: [[Double]]
@@ -84,17 +90,25 @@ struct SimulatedPipeline {
         requests[id]?.prefill = nextPrefill
       }
       inFlight.formUnion(chosen)
-      prefills[nextPrefill] = count
+      prefills[nextPrefill] = Prefill(route: nextRoute(), left: count)
       take(.prefill(number: nextPrefill, chosen), at: 0)
       nextPrefill += 1
     }
   }
 
-  /// Something comes to a stage: to the worker with the fewest waiting.
+  /// For each stage the replica with the least prefills under way; the first of equals.
+  private func nextRoute() -> [Int] {
+    stages.indices.map { stage in
+      let load = { (replica: Int) in prefills.values.count { $0.route[stage] == replica } }
+      return (0..<stages[stage].replicas).min { (load($0), $0) < (load($1), $1) } ?? 0
+    }
+  }
+
+  /// Something comes to a stage: to the worker on its route; stages that decode have one.
   mutating func take(_ item: Item, at stage: Int) {
-    let loads = zip(queues[stage], isBusy[stage]).map { $0.count + ($1 ? 1 : 0) }
-    let least = loads.indices.min { (loads[$0], $0) < (loads[$1], $1) } ?? 0
-    queues[stage][least].append(item)
+    var replica = 0
+    if case .prefill(let number, _) = item { replica = prefills[number]?.route[stage] ?? 0 }
+    queues[stage][replica].append(item)
   }
 
   /// The next thing a worker computes, as `StageExecutor.step` chooses it; nil when it is busy or has
@@ -155,8 +169,9 @@ struct SimulatedPipeline {
     var (going, done): ([Int], [Double]) = ([], [])
     for id in item.requests {
       guard var request = requests[id] else { continue }
-      if let left = prefills[request.prefill] {
-        prefills[request.prefill] = left > 1 ? left - 1 : nil
+      if let left = prefills[request.prefill]?.left {
+        prefills[request.prefill]?.left -= 1
+        if left <= 1 { prefills[request.prefill] = nil }
         request.prefill = -1
       }
       request.tokensLeft -= 1

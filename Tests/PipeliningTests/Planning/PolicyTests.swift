@@ -147,8 +147,8 @@ import Testing
     let simulated = simulation.run().steadyPerSecond
     var real = RealPolicy(stages, plan: plan, config: config)
     let played = try real.run(setup)
-    #expect(abs(simulated - played) < 0.1 * played, "\(simulated) simulated, \(played) played")
-    // Between replicas ties are broken otherwise; without them nothing may differ.
+    #expect(abs(simulated - played) < 0.05 * played, "\(simulated) simulated, \(played) played")
+    // What happens at the same moment in several replicas is taken in another order; else nothing may differ.
     if plan.stages.allSatisfy({ $0.workers.count == 1 }) {
       #expect(abs(simulated - played) < 1e-9 * played, "\(simulated) simulated, \(played) played")
     }
