@@ -162,7 +162,7 @@ let package = Package(
         "Fuzzing", "Imaging", "Messaging", "PaliGemma", "Tensors", "palisade",
         .product(name: "GRDB", package: "GRDB.swift"),
       ],
-      exclude: ["deadly_colour.c"],
+      exclude: ["count_allocations.c", "deadly_colour.c"],
       swiftSettings: swift),
     .testTarget(
       name: "PipeliningTests",

@@ -43,6 +43,15 @@ static bool cpu_has_avxvnni(void) {
 #endif
 }
 
+// Where AMX (Sapphire Rapids and later) would come in: a table in front of avx512vnni's that has the same functions but for int8_sums, int4_sums
+// and strip_rows. Not written, since there was no CPU to test its arithmetic on. It needs
+// - here: CPUID leaf 7 EDX bits 24 and 25 (AMX-TILE, AMX-INT8), XGETBV's bits 17 and 18 (the system saves tiles), and, before the first tile of the
+//   process, arch_prctl(ARCH_REQ_XCOMP_PERM, 18), which Linux (5.16 and later) may refuse; without all three the first tile instruction is SIGILL;
+// - no other packing: a group of a panel is a row of two weight tiles, 64 bytes each, so tdpbusd takes a half panel with a stride of
+//   INT8_GROUP_BYTES as it stands in files; activations in strips of 16 rows, 32 inputs a row, are tiles of half width (64 would be whole ones);
+// - ldtilecfg in each task and tilerelease behind it, since pool threads come and go;
+// - the tests that hold every table: QuantisedProductTests (bits of the specification, extremes), LawTests with KERNELS_ISA naming it.
+
 // The index-th table this CPU can run, best first.
 static const struct kernel_table *available(int index) {
   const struct kernel_table *tables[6];

@@ -20,6 +20,7 @@ struct product {
   size_t panels, panels_per_task, panel_bytes, chunks, rows_per_task;
   int8_sums *sums;
   const float *x, *bias;
+  const struct kernel_norm *norm;
   enum kernel_then then;
   uint8_t *quantised;  // strips
   float *row_scales;   // [T]
@@ -29,6 +30,20 @@ struct product {
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 static size_t quotient_up(size_t a, size_t b) { return (a + b - 1) / b; }
 
+// Quantises row `row`, each 32 inputs `stride` bytes behind those before. A norm's result stays in the first-level cache on its way.
+static void quantise_row(const struct product *c, size_t row, uint8_t *bytes, size_t stride) {
+  size_t K = c->w->K;
+  const float *x = c->x + row * K;
+  if (c->norm) {
+    float *normed = pool_scratch(1, K);
+    if (normed == NULL) abort();
+    if (c->norm->b) c->table->layernorm(1, K, x, c->norm->w, c->norm->b, c->norm->epsilon, normed);
+    else c->table->rmsnorm(1, K, x, c->norm->w, c->norm->epsilon, normed);
+    x = normed;
+  }
+  c->row_scales[row] = c->table->quantise(K, x, bytes, stride);
+}
+
 // Quantises the rows of a strip into their places.
 static void quantise_strip(void *context, size_t index) {
   const struct product *c = context;
@@ -37,7 +52,7 @@ static void quantise_strip(void *context, size_t index) {
   if (c->activation_bytes == 1) {
     for (size_t row = 0; row < height; row++) {
       uint8_t *bytes = strip + row * INT8_BLOCK;
-      c->row_scales[first + row] = c->table->quantise(K, c->x + (first + row) * K, bytes, height * INT8_BLOCK);
+      quantise_row(c, first + row, bytes, height * INT8_BLOCK);
       memset(bytes + K / INT8_BLOCK * height * INT8_BLOCK + K % INT8_BLOCK, INT8_OFFSET, c->stride - K);
     }
     return;
@@ -45,7 +60,7 @@ static void quantise_strip(void *context, size_t index) {
   uint8_t *bytes = (uint8_t *)pool_scratch(2, c->stride / 4);
   if (bytes == NULL) abort();
   for (size_t row = 0; row < height; row++) {
-    c->row_scales[first + row] = c->table->quantise(K, c->x + (first + row) * K, bytes, INT8_BLOCK);
+    quantise_row(c, first + row, bytes, INT8_BLOCK);
     memset(bytes + K, INT8_OFFSET, c->stride - K);
     uint16_t *wide = (uint16_t *)strip + row * INT8_BLOCK;
     for (size_t k = 0; k < c->stride; k += INT8_BLOCK, wide += height * INT8_BLOCK)
@@ -76,7 +91,8 @@ static void run(void *context, size_t index) {
 }
 
 void kernel_linear_quantised_f32(
-    size_t T, const struct kernel_quantised *w, const float *x, const float *bias, enum kernel_then then, float *out) {
+    size_t T, const struct kernel_quantised *w, const float *x, const struct kernel_norm *norm, const float *bias, enum kernel_then then,
+    float *out) {
   if (T == 0 || w->N == 0) return;
   const struct kernel_table *table = kernel_table_current();
   struct product c = {
@@ -84,7 +100,7 @@ void kernel_linear_quantised_f32(
       .activation_bytes = w->bits == 8 ? table->activation_bytes : 1,
       .panels = kernel_quantised_rows(w->N, then == KERNEL_GEGLU) / INT8_PANEL, .panels_per_task = PANELS_PER_TASK,
       .panel_bytes = w->bits == 8 ? int8_panel_bytes(w->K) : int4_panel_bytes(w->K), .sums = w->bits == 8 ? table->int8_sums : table->int4_sums,
-      .x = x, .bias = bias, .then = then, .out = out};
+      .x = x, .norm = norm, .bias = bias, .then = then, .out = out};
   // Scratch of the calling thread: activations of all rows, then their scales.
   float *scratch = pool_scratch(0, T * c.stride * c.activation_bytes / 4 + 16 + T);
   if (scratch == NULL) abort();

@@ -161,7 +161,8 @@ float *pool_scratch(int slot, size_t count) {
   }
   if (scratch->capacity[slot] < count) {
     free(scratch->memory[slot]);
-    size_t capacity = (count + 15) & ~(size_t)15;
+    // A quarter more than asked for: a request's positions grow with every token, and memory is not to be asked for with each.
+    size_t capacity = (count + count / 4 + 15) & ~(size_t)15;
     scratch->memory[slot] = aligned_alloc(64, capacity * sizeof(float));
     scratch->capacity[slot] = scratch->memory[slot] ? capacity : 0;
   }

@@ -30,6 +30,7 @@ struct kernel_table {
   float (*quantise)(size_t count, const float *x, uint8_t *out, size_t stride);
   // 32 weights to −8...7 of the multiplier in 1...15 (returned) whose steps of multiplier · unit leave the least squared error.
   int (*quantise4)(const float *w, float unit, int8_t *values);
+  // The integer products, all that an instruction for them has to bring (AMX: dispatch.c says how).
   // How int8 activations are laid out for int8_sums: rows of the highest strip, and bytes of one activation (int8.h). int4_sums takes bytes.
   size_t strip_rows, activation_bytes;
   int8_sums *int8_sums, *int4_sums;

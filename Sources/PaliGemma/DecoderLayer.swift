@@ -6,10 +6,10 @@ import Tensors
 /// (Gemma Team 2024; attention with shared key/value heads after Shazeer 2019).
 struct DecoderLayer {
   private let config: ModelConfig.Text
-  private let inputNorm: Tensor  // input_layernorm.weight
+  private let inputNorm: Norm  // input_layernorm
   private let qkv: Linear  // self_attn.{q,k,v}_proj, stacked: [(H + 2K) · E, D]
   private let output: Linear  // self_attn.o_proj: [D, H · E]
-  private let attentionNorm: Tensor  // post_attention_layernorm.weight
+  private let attentionNorm: Norm  // post_attention_layernorm
   private let gateUp: Linear  // mlp.{gate,up}_proj, then GeGLU: [2F, D]
   private let down: Linear  // mlp.down_proj: [D, F]
   /// theta^(−2i/E) for the E/2 pairs of a head.
@@ -18,8 +18,11 @@ struct DecoderLayer {
   init(_ names: WeightNames, _ config: ModelConfig.Text, layer: Int) throws(CheckpointError) {
     self.config = config
     let prefix = "language_model.model.layers.\(layer)."
-    inputNorm = try names.floats(prefix + "input_layernorm.weight", config.width)
-    attentionNorm = try names.floats(prefix + "post_attention_layernorm.weight", config.width)
+    let norm = { (name: String) throws(CheckpointError) -> Norm in
+      Norm(rms: try names.floats(prefix + name, config.width), epsilon: config.epsilon)
+    }
+    inputNorm = try norm("input_layernorm.weight")
+    attentionNorm = try norm("post_attention_layernorm.weight")
     let products = DecoderProducts(config, layer: layer)
     qkv = try names.linear(products.qkv)
     output = try names.linear(products.output)
@@ -38,19 +41,23 @@ struct DecoderLayer {
   ///   - sequences: whose rows they are; each has a cache with room for them.
   ///   - positions: `[T]`, 1-based (numerics.md 6).
   ///   - index: which layer of the caches this is.
+  ///   - scratch: room for `T` rows.
   ///   - onlyLast: whether the rows that will be sampled, each sequence's last one, are enough:
   ///     the others then end with their keys and values.
   /// - Returns: `x`, or with `onlyLast` the last rows `[sequences, D]`.
   func callAsFunction(
     _ x: Tensor, sequences: [SequenceRows], positions: [Int32], cacheIndex index: Int,
-    onlyLast: Bool = false
+    scratch: LayerScratch, onlyLast: Bool = false
   ) -> Tensor {
-    let projected = qkv(x.rmsNormalized(weight: inputNorm, epsilon: config.epsilon))
-    rotate(projected, positions: positions)
-    var (x, attended) = (x, attend(projected, sequences: sequences, cacheIndex: index))
+    qkv(x, after: inputNorm, into: scratch.projected)
+    rotate(scratch.projected, positions: positions)
+    attend(scratch, sequences: sequences, cacheIndex: index)
+    var (x, attended) = (x, scratch.attended)
     if onlyLast { (x, attended) = (x.lastRows(of: sequences), attended.lastRows(of: sequences)) }
     output.add(attended, to: x)
-    down.add(gateUp(x.rmsNormalized(weight: attentionNorm, epsilon: config.epsilon)), to: x)
+    let inner = scratch.inner.rows(0..<x.rowCount)
+    gateUp(x, after: attentionNorm, into: inner)
+    down.add(inner, to: x)
     return x
   }
 
@@ -70,46 +77,44 @@ struct DecoderLayer {
     }
   }
 
-  /// Writes keys and values to the caches, then attends: `[T, (H + 2K) · E]` to `[T, H · E]`.
-  private func attend(_ projected: Tensor, sequences: [SequenceRows], cacheIndex: Int) -> Tensor {
+  /// Writes keys and values to the caches, then attends: `projected` to `attended`.
+  private func attend(_ scratch: LayerScratch, sequences: [SequenceRows], cacheIndex: Int) {
     let (heads, shared, head) = (config.headCount, config.keyValueHeadCount, config.headWidth)
     let stride = shared * head
-    let out = Tensor(shape: [projected.rowCount, heads * head])
     let scale = 1 / Float(head).squareRoot()
-    var suffix: [kernel_decode_row] = []
-    var caches: [Tensor] = []
-    projected.withFloats { rows in
-      out.withFloats { outRows in
+    scratch.suffix.removeAll(keepingCapacity: true)
+    scratch.projected.withFloats { rows in
+      scratch.attended.withFloats { outRows in
         var first = 0
         for sequence in sequences {
           guard let cache = sequence.cache else { continue }
+          // The sequences keep the caches, and so this memory.
           let (keys, values) = cache.layer(cacheIndex)
-          caches += [keys, values]
           let (count, filled) = (sequence.rowCount, cache.tokenCount)
           let q = rows + first * rowWidth
           let o = outRows + first * heads * head
-          copy(q + heads * head, to: keys.pointer(row: filled), count: count)
-          copy(q + (heads + shared) * head, to: values.pointer(row: filled), count: count)
+          copy(q + heads * head, to: keys + filled * stride, count: count)
+          copy(q + (heads + shared) * head, to: values + filled * stride, count: count)
           if case .prefix = sequence.part {
             kernel_attend_all_f32(
-              count, filled + count, heads, shared, head, q, rowWidth, keys.pointer(row: 0),
-              values.pointer(row: 0), stride, scale, o, heads * head)
+              count, filled + count, heads, shared, head, q, rowWidth, keys, values, stride, scale,
+              o, heads * head)
           } else {
             // Row by row, so that a suffix replayed as several rows gives the bits of one-by-one.
             for row in 0..<count {
-              suffix.append(
+              scratch.suffix.append(
                 kernel_decode_row(
-                  q: q + row * rowWidth, keys: keys.pointer(row: 0), values: values.pointer(row: 0),
-                  out: o + row * heads * head, S: filled + row + 1))
+                  q: q + row * rowWidth, keys: keys, values: values, out: o + row * heads * head,
+                  S: filled + row + 1))
             }
           }
           first += count
         }
-        kernel_attend_rows_f32(suffix, suffix.count, stride, heads, shared, head, scale)
+        kernel_attend_rows_f32(
+          scratch.suffix, scratch.suffix.count, stride, heads, shared, head, scale)
       }
     }
-    withExtendedLifetime(caches) {}
-    return out
+    withExtendedLifetime(sequences) {}
   }
 
   /// Copies `count` rows of `K · E` floats out of the projected rows.
@@ -120,12 +125,5 @@ struct DecoderLayer {
     for row in 0..<count {
       (target + row * width).update(from: source + row * rowWidth, count: width)
     }
-  }
-}
-
-extension Tensor {
-  /// First float of row `row`; the caller keeps the tensor alive while using it.
-  fileprivate func pointer(row: Int) -> UnsafeMutablePointer<Float> {
-    withFloats { $0 + row * rowWidth }
   }
 }

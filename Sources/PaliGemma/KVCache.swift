@@ -9,24 +9,30 @@ public final class KVCache {
   public let capacity: Int
   /// Positions filled in every layer.
   public private(set) var tokenCount = 0
-  private let keys: [Tensor]  // per layer [S, K, E]
-  private let values: [Tensor]  // per layer [S, K, E]
+  private let layerCount: Int
+  /// Per layer keys, then values: `[layers · 2 · S, K · E]`.
+  private let memory: Tensor
 
   /// Makes an empty cache for `layerCount` layers and `capacity` positions.
   public init(layerCount: Int, capacity: Int, config: ModelConfig.Text) {
     self.capacity = capacity
-    let shape = [capacity, config.keyValueHeadCount, config.headWidth]
-    keys = (0..<layerCount).map { _ in Tensor(shape: shape) }
-    values = (0..<layerCount).map { _ in Tensor(shape: shape) }
+    self.layerCount = layerCount
+    memory = Tensor(
+      rows: layerCount * 2 * capacity, width: config.keyValueHeadCount * config.headWidth)
   }
 
   /// Memory of all keys and values.
-  public var byteCount: Int {
-    (keys + values).reduce(0) { $0 + $1.byteCount }
-  }
+  public var byteCount: Int { memory.byteCount }
 
-  /// Keys and values of layer `index` (0-based in the shard).
-  func layer(_ index: Int) -> (keys: Tensor, values: Tensor) { (keys[index], values[index]) }
+  /// Keys and values `[S, K, E]` of layer `index` (0-based in the shard); valid as long as somebody
+  /// has the cache.
+  func layer(
+    _ index: Int
+  ) -> (keys: UnsafeMutablePointer<Float>, values: UnsafeMutablePointer<Float>) {
+    precondition(index < layerCount, "layer \(index) of \(layerCount)")
+    let size = capacity * memory.rowWidth
+    return memory.withFloats { ($0 + 2 * index * size, $0 + (2 * index + 1) * size) }
+  }
 
   /// Forgets the positions from `count` on; they will be written again.
   ///
@@ -35,9 +41,7 @@ public final class KVCache {
 
   /// Puts one number everywhere.
   func fill(_ value: Float) {
-    for tensor in keys + values {
-      tensor.withFloats { $0.initialize(repeating: value, count: tensor.count) }
-    }
+    memory.withFloats { $0.initialize(repeating: value, count: memory.count) }
   }
 
   /// Counts `count` more positions as filled, after all layers have written them.

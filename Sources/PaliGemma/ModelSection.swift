@@ -97,7 +97,8 @@ public final class ModelSection {
     observe: ((_ block: Int, _ rows: Tensor) -> Void)? = nil
   ) -> Tensor {
     // Layers add to the residual stream in place: never in memory that came from elsewhere.
-    var x = input.map { takesPixels ? $0 : $0.copied() } ?? Tensor(shape: [0, config.text.width])
+    var x =
+      input.map { takesPixels ? $0 : $0.copied() } ?? Tensor(rows: 0, width: config.text.width)
     let positions = self.positions(of: sequences)
     // Suffixes have no vision rows: they enter at the token embedding.
     let pictureCount = sequences.reduce(0) { $0 + $1.imageCount }
@@ -108,6 +109,7 @@ public final class ModelSection {
     }
     // Whether x has the sequences' last rows only.
     var isLast = false
+    var scratch: LayerScratch?
     for (offset, part) in parts.enumerated().dropFirst(visionPartCount) {
       switch part {
       case .patches, .vision, .projector: continue
@@ -116,8 +118,11 @@ public final class ModelSection {
       case .decoder(let layer, let cacheIndex):
         // Nobody reads the last layer's other rows: 5 % of a prefill of Gemma 2B. An observer does.
         isLast = observe == nil && layer.isExact && isBeforeHead(offset)
+        let room = scratch ?? LayerScratch(rows: x.rowCount, config.text)
+        scratch = room
         x = layer(
-          x, sequences: sequences, positions: positions, cacheIndex: cacheIndex, onlyLast: isLast)
+          x, sequences: sequences, positions: positions, cacheIndex: cacheIndex, scratch: room,
+          onlyLast: isLast)
       case .head(let head): x = head(isLast ? x : x.lastRows(of: sequences))
       }
       observe?(blocks.lowerBound + offset, x)
@@ -131,10 +136,14 @@ public final class ModelSection {
     _ input: Tensor, observe: ((_ block: Int, _ rows: Tensor) -> Void)?
   ) -> Tensor {
     var x = input
+    var scratch: LayerScratch?
     for (offset, part) in parts.prefix(visionPartCount).enumerated() {
       switch part {
       case .patches(let embed): x = embed(x)
-      case .vision(let layer): layer(x)
+      case .vision(let layer):
+        let room = scratch ?? LayerScratch(rows: x.rowCount, config.vision)
+        scratch = room
+        layer(x, scratch: room)
       case .projector(let project): x = project(x)
       case .tokens, .decoder, .head: continue
       }
@@ -156,9 +165,12 @@ public final class ModelSection {
   /// 1-based positions of all rows behind the token embedding; empty without decoder layers.
   private func positions(of sequences: [SequenceRows]) -> [Int32] {
     guard !decoderLayers.isEmpty else { return [] }
-    return sequences.flatMap { sequence in
+    var positions: [Int32] = []
+    positions.reserveCapacity(sequences.reduce(0) { $0 + $1.rowCount })
+    for sequence in sequences {
       let first = Int32(sequence.cache?.tokenCount ?? 0) + 1
-      return (0..<Int32(sequence.rowCount)).map { first + $0 }
+      for row in 0..<Int32(sequence.rowCount) { positions.append(first + row) }
     }
+    return positions
   }
 }

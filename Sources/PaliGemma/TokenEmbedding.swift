@@ -25,7 +25,7 @@ struct TokenEmbedding {
   /// - Returns: `[T, D]` f32.
   func callAsFunction(images: Tensor?, sequences: [SequenceRows]) -> Tensor {
     let width = config.text.width
-    let out = Tensor(shape: [sequences.reduce(0) { $0 + $1.rowCount }, width])
+    let out = Tensor(rows: sequences.reduce(0) { $0 + $1.rowCount }, width: width)
     var (row, imageRow) = (0, 0)
     for sequence in sequences {
       if case .prefix(let imageCount) = sequence.part, let images, imageCount > 0 {

@@ -27,8 +27,8 @@ struct PatchEmbedding {
   /// many others there are, on any core type of OpenBLAS.
   func callAsFunction(_ pixels: Tensor) -> Tensor {
     let count = config.patchCount
-    let out = Tensor(shape: [pixels.rowCount * count, config.width])
-    let patches = Tensor(shape: [count, config.patchWidth])
+    let out = Tensor(rows: pixels.rowCount * count, width: config.width)
+    let patches = Tensor(rows: count, width: config.patchWidth)
     for picture in 0..<pixels.rowCount {
       pixels.rows(picture..<picture + 1).withBytes { bytes in
         patches.withFloats {
@@ -37,9 +37,9 @@ struct PatchEmbedding {
             bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), $0)
         }
       }
-      let rows = projection(patches)
+      let rows = out.rows(picture * count..<(picture + 1) * count)
+      projection(patches, into: rows)
       rows.add(positions)
-      _ = rows.convert(into: out.rows(picture * count..<(picture + 1) * count))
     }
     return out
   }
@@ -49,46 +49,38 @@ struct PatchEmbedding {
 /// LayerNorm → GELU feed-forward → residual.
 struct VisionLayer {
   private let config: ModelConfig.Vision
-  private let norm1: (weight: Tensor, bias: Tensor)  // layer_norm1
+  private let norm1: Norm  // layer_norm1
   private let qkv: Linear  // self_attn.{q,k,v}_proj, stacked: [3D, D]
   private let output: Linear  // self_attn.out_proj
-  private let norm2: (weight: Tensor, bias: Tensor)  // layer_norm2
+  private let norm2: Norm  // layer_norm2
   private let up: Linear  // mlp.fc1, then GELU
   private let down: Linear  // mlp.fc2
 
   init(_ names: WeightNames, _ config: ModelConfig.Vision, layer: Int) throws(CheckpointError) {
     self.config = config
     let prefix = "vision_tower.vision_model.encoder.layers.\(layer)."
-    let width = config.width
-    norm1 = (
-      try names.floats(prefix + "layer_norm1.weight", width),
-      try names.floats(prefix + "layer_norm1.bias", width)
-    )
+    norm1 = try names.layerNorm(prefix + "layer_norm1.", config)
+    norm2 = try names.layerNorm(prefix + "layer_norm2.", config)
     let products = VisionProducts(config, layer: layer)
     qkv = try names.linear(products.qkv)
     output = try names.linear(products.output)
-    norm2 = (
-      try names.floats(prefix + "layer_norm2.weight", width),
-      try names.floats(prefix + "layer_norm2.bias", width)
-    )
     up = try names.linear(products.up)
     down = try names.linear(products.down)
   }
 
-  /// Adds this layer's work to the residual stream `x` `[pictures · P, D]`, in place.
-  func callAsFunction(_ x: Tensor) {
-    let normed = x.layerNormalized(
-      weight: norm1.weight, bias: norm1.bias, epsilon: config.epsilon)
-    output.add(attend(qkv(normed)), to: x)
-    let inner = up(
-      x.layerNormalized(weight: norm2.weight, bias: norm2.bias, epsilon: config.epsilon))
-    down.add(inner, to: x)
+  /// Adds this layer's work to the residual stream `x` `[pictures · P, D]`, in place; `scratch` has room
+  /// for its rows.
+  func callAsFunction(_ x: Tensor, scratch: LayerScratch) {
+    qkv(x, after: norm1, into: scratch.projected)
+    attend(scratch.projected, into: scratch.attended)
+    output.add(scratch.attended, to: x)
+    up(x, after: norm2, into: scratch.inner)
+    down.add(scratch.inner, to: x)
   }
 
-  /// qkv `[pictures · P, 3D]` to `[pictures · P, D]`; every patch sees every patch of its picture.
-  private func attend(_ qkv: Tensor) -> Tensor {
+  /// qkv `[pictures · P, 3D]` to `out` `[pictures · P, D]`; every patch sees every patch of its picture.
+  private func attend(_ qkv: Tensor, into out: Tensor) {
     let (width, patches, head) = (config.width, config.patchCount, config.headWidth)
-    let out = Tensor(shape: [qkv.rowCount, width])
     let scale = 1 / Float(head).squareRoot()
     qkv.withFloats { q in
       out.withFloats { o in
@@ -101,29 +93,22 @@ struct VisionLayer {
         }
       }
     }
-    return out
   }
 }
 
 /// SigLIP's last LayerNorm, then one product with bias to the decoder's width. Image rows are not
 /// scaled by √D as text rows are (numerics.md 9).
 struct Projector {
-  private let norm: (weight: Tensor, bias: Tensor)  // vision_tower…post_layernorm
+  private let norm: Norm  // vision_tower…post_layernorm
   private let projection: Linear  // multi_modal_projector.linear
-  private let epsilon: Float
 
   init(_ names: WeightNames, _ config: ModelConfig) throws(CheckpointError) {
-    let vision = config.vision.width
-    let prefix = "vision_tower.vision_model.post_layernorm."
-    norm = (
-      try names.floats(prefix + "weight", vision), try names.floats(prefix + "bias", vision)
-    )
+    norm = try names.layerNorm("vision_tower.vision_model.post_layernorm.", config.vision)
     projection = try names.linear(.projector(config))
-    epsilon = config.vision.epsilon
   }
 
   /// x `[pictures · P, vision D]` to `[pictures · P, text D]`.
   func callAsFunction(_ x: Tensor) -> Tensor {
-    projection(x.layerNormalized(weight: norm.weight, bias: norm.bias, epsilon: epsilon))
+    projection(x, after: norm)
   }
 }

@@ -79,6 +79,15 @@ struct WeightNames {
     return tensor
   }
 
+  /// One of SigLIP's LayerNorms.
+  func layerNorm(
+    _ prefix: String, _ config: ModelConfig.Vision
+  ) throws(CheckpointError) -> Norm {
+    Norm(
+      layer: try floats(prefix + "weight", config.width),
+      bias: try floats(prefix + "bias", config.width), epsilon: config.epsilon)
+  }
+
   /// The product `product`, in the precision asked for: packed weights that the checkpoint holds
   /// are mapped, others are converted.
   ///

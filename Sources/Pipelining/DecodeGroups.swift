@@ -147,10 +147,11 @@ struct DecodeGroups {
   mutating func next() -> MicroBatch? {
     guard hasTokens else { return nil }
     let share = max(1, (active.count + stageCount - 1) / stageCount)
-    let group = returned.prefix(mayStep ? share : 0)
+    let group = Array(returned.prefix(mayStep ? share : 0))
     returned.removeFirst(group.count)
     var route = finishedRoute
     var segments: [Segment] = []
+    segments.reserveCapacity(group.count)
     // The upper half of the numbers, so that they never meet the coordinator's.
     count += 1
     let sequence = 1 << 63 | count

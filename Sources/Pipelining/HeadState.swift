@@ -37,6 +37,7 @@ struct HeadState {
   /// - Returns: a result per segment.
   mutating func sample(_ logits: Tensor, batch: MicroBatch) -> TokenBatch {
     var results: [TokenResult] = []
+    results.reserveCapacity(batch.segments.count)
     for (row, segment) in batch.segments.enumerated() {
       if let sampling = segment.sampling {
         requests[segment.request] = Sampled(sampling, segment)
@@ -50,7 +51,7 @@ struct HeadState {
         results.append(
           TokenResult(request: segment.request, index: index, tokenID: state.recorded[index]))
       } else if index == state.count {
-        results.append(draw(logits.rows(row..<row + 1), segment.request, state))
+        results.append(draw(logits.rows(row..<row + 1), segment.request))
       } else {
         results.append(Self.unknown(segment.request))
       }
@@ -58,8 +59,9 @@ struct HeadState {
     return TokenBatch(epoch: batch.epoch, sequence: batch.sequence, results: results)
   }
 
-  private mutating func draw(_ logits: Tensor, _ request: UInt64, _ state: Sampled) -> TokenResult {
-    var state = state
+  private mutating func draw(_ logits: Tensor, _ request: UInt64) -> TokenResult {
+    // Taken out while it changes, so that its form isn't copied.
+    guard var state = requests.removeValue(forKey: request) else { return Self.unknown(request) }
     state.form?.mask(logits)
     let index = state.count
     let token = Sampler.sample(logits, index: index, SamplingParameters(state.sampling))
@@ -68,7 +70,7 @@ struct HeadState {
     let finish =
       Self.finish(token.chosen.tokenID, count: state.count, state.sampling)
       ?? (isRound ? .repetition : nil)
-    requests[request] = finish == nil ? state : nil
+    if finish == nil { requests[request] = state }
     return TokenResult(
       request: request, index: index, tokenID: token.chosen.tokenID, finish: finish,
       logprob: token.chosen.logprob,

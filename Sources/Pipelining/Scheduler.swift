@@ -288,17 +288,20 @@ public struct Scheduler {
       return []
     }
     var events: [Event] = []
+    events.reserveCapacity(batch.results.count)
     for result in batch.results where active.contains(result.request) {
-      guard var record = records[result.request] else { continue }
+      guard records[result.request] != nil else { continue }
       endPrefill(of: result.request)
       if result.finish == .failed {
         events += fail(result)
         continue
       }
+      // Taken out while it changes: of two that share the tokens so far one would copy them, with each token.
+      guard var record = records.removeValue(forKey: result.request) else { continue }
+      defer { records[result.request] = record }
       // Where the answer has ended without its being heard, the stages keep nothing of it; where a
       // replay has just begun, not all yet.
       record.hasCaches = result.finish == nil && result.index + 1 >= record.tokens.count
-      defer { records[result.request] = record }
       guard result.index == record.tokens.count else { continue }
       let token = TokenLogprob(
         tokenID: result.tokenID, logprob: result.logprob, alternatives: result.alternatives)

@@ -152,6 +152,7 @@ public final class StageExecutor {
   /// Caches for new requests, and the caches of known ones.
   private func makeSequences(_ batch: MicroBatch) throws(Failure) -> [SequenceRows] {
     var sequences: [SequenceRows] = []
+    sequences.reserveCapacity(batch.segments.count)
     for segment in batch.segments {
       let isPrefill = segment.phase == .prefill
       if isPrefill, !section.decoderLayers.isEmpty {

@@ -86,29 +86,43 @@ public struct Linear: Sendable {
     if case .quantized = weights { true } else { false }
   }
 
-  /// x `[T, K]` to `[T, N]`: x · weightᵀ + bias, and the activation.
-  public func callAsFunction(_ x: Tensor) -> Tensor {
+  /// x `[T, K]` to `[T, N]`: norm(x) · weightᵀ + bias, and the activation.
+  public func callAsFunction(_ x: Tensor, after norm: Norm? = nil) -> Tensor {
+    let out = Tensor(rows: x.rowCount, width: outputWidth)
+    self(x, after: norm, into: out)
+    return out
+  }
+
+  /// The same into `out` `[T, N]`, memory of the caller's. Quantised products normalise each row on its way to
+  /// integers: the bits of the norm by itself, without a tensor in between.
+  public func callAsFunction(_ x: Tensor, after norm: Norm? = nil, into out: Tensor) {
     precondition(x.rowWidth == inputWidth, "product of \(x.shape) with \(inputWidth) inputs")
+    precondition(
+      out.rowCount == x.rowCount && out.rowWidth == outputWidth, "product into \(out.shape)")
     switch weights {
     case .floats(let weight):
-      let out = Tensor(shape: [x.rowCount, weight.rowCount])
-      withExtendedLifetime((x, self, out)) {
-        if weight.elementType == .bf16 {
-          kernel_linear_bf16(
-            x.rowCount, weight.rowCount, inputWidth, x.pointer, weight.elements(UInt16.self),
-            bias?.pointer, out.pointer)
-        } else {
-          kernel_linear_f32(
-            x.rowCount, weight.rowCount, inputWidth, x.pointer, weight.pointer, bias?.pointer,
-            out.pointer)
-        }
-      }
+      let x = norm.map { $0(x) } ?? x
+      let isGated = activation == .geglu
+      let rows = isGated ? Tensor(rows: x.rowCount, width: weight.rowCount) : out
+      multiply(x, weight, into: rows)
       if activation == .gelu { out.gelu() }
-      return activation == .geglu ? out.geglu() : out
+      if isGated { rows.geglu(into: out) }
     case .quantized(let weights):
-      let out = Tensor(shape: [x.rowCount, outputWidth])
-      weights.multiply(x, bias: bias, then: then, out: out)
-      return out
+      weights.multiply(x, after: norm, bias: bias, then: then, out: out)
+    }
+  }
+
+  private func multiply(_ x: Tensor, _ weight: Tensor, into out: Tensor) {
+    withExtendedLifetime((x, self, out)) {
+      if weight.elementType == .bf16 {
+        kernel_linear_bf16(
+          x.rowCount, weight.rowCount, inputWidth, x.pointer, weight.elements(UInt16.self),
+          bias?.pointer, out.pointer)
+      } else {
+        kernel_linear_f32(
+          x.rowCount, weight.rowCount, inputWidth, x.pointer, weight.pointer, bias?.pointer,
+          out.pointer)
+      }
     }
   }
 
@@ -117,11 +131,12 @@ public struct Linear: Sendable {
   /// - Precondition: there is no activation.
   public func add(_ x: Tensor, to residual: Tensor) {
     precondition(activation == .none && x.rowWidth == inputWidth, "adding \(x.shape)")
-    precondition(residual.shape == [x.rowCount, outputWidth], "to \(residual.shape)")
+    precondition(
+      residual.rowCount == x.rowCount && residual.rowWidth == outputWidth, "to \(residual.shape)")
     switch weights {
     case .floats: residual.add(self(x))
     case .quantized(let weights):
-      weights.multiply(x, bias: bias, then: KERNEL_ADD, out: residual)
+      weights.multiply(x, after: nil, bias: bias, then: KERNEL_ADD, out: residual)
     }
   }
 

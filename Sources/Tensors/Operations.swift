@@ -25,38 +25,16 @@ extension Tensor {
     withExtendedLifetime(self) { kernel_scale_f32(count, pointer, factor, pointer) }
   }
 
-  /// Gemma's RMSNorm over rows `[T, D]`: x · rsqrt(mean(x²) + epsilon) · (1 + weight).
-  public func rmsNormalized(weight: Tensor, epsilon: Float) -> Tensor {
-    let out = Tensor(shape: shape)
-    withExtendedLifetime((self, weight, out)) {
-      kernel_rmsnorm_f32(rowCount, rowWidth, pointer, weight.pointer, epsilon, out.pointer)
-    }
-    return out
-  }
-
-  /// LayerNorm over rows `[T, D]` with weight and bias.
-  public func layerNormalized(weight: Tensor, bias: Tensor, epsilon: Float) -> Tensor {
-    let out = Tensor(shape: shape)
-    withExtendedLifetime((self, weight, bias, out)) {
-      kernel_layernorm_f32(
-        rowCount, rowWidth, pointer, weight.pointer, bias.pointer, epsilon, out.pointer)
-    }
-    return out
-  }
-
   /// GELU in its tanh form, in place.
   public func gelu() {
     withExtendedLifetime(self) { kernel_gelu_f32(count, pointer) }
   }
 
-  /// GeGLU: rows `[T, 2F]` of gate and up to `[T, F]`: gelu(gate) · up.
-  public func geglu() -> Tensor {
-    let width = rowWidth / 2
-    let out = Tensor(shape: [rowCount, width])
+  /// GeGLU: rows `[T, 2F]` of gate and up to `out` `[T, F]`: gelu(gate) · up.
+  func geglu(into out: Tensor) {
     withExtendedLifetime((self, out)) {
-      kernel_geglu_f32(rowCount, width, pointer, out.pointer)
+      kernel_geglu_f32(rowCount, rowWidth / 2, pointer, out.pointer)
     }
-    return out
   }
 
   /// The same numbers as f32; a tensor that is f32 already, and aligned, is returned as it is.

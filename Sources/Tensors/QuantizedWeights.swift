@@ -91,14 +91,19 @@ public struct QuantizedWeights: Sendable {
     }
   }
 
-  /// x `[T, K]` times these weights into `out` `[T, N]`.
-  func multiply(_ x: Tensor, bias: Tensor?, then: kernel_then, out: Tensor) {
-    withExtendedLifetime((self, x, bias, out)) {
+  /// norm(x) `[T, K]` times these weights into `out` `[T, N]`.
+  func multiply(_ x: Tensor, after norm: Norm?, bias: Tensor?, then: kernel_then, out: Tensor) {
+    withExtendedLifetime((self, x, norm, bias, out)) {
       var weights = kernel_quantised(
         bits: Int32(bits), N: outputWidth, K: inputWidth, packed: packed.elements(UInt8.self),
         scales: scales.pointer, sums: sums.elements(Int32.self))
+      guard var norm = norm?.kernel else {
+        kernel_linear_quantised_f32(
+          x.rowCount, &weights, x.pointer, nil, bias?.pointer, then, out.pointer)
+        return
+      }
       kernel_linear_quantised_f32(
-        x.rowCount, &weights, x.pointer, bias?.pointer, then, out.pointer)
+        x.rowCount, &weights, x.pointer, &norm, bias?.pointer, then, out.pointer)
     }
   }
 }

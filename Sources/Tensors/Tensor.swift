@@ -6,19 +6,34 @@ public struct Tensor: Sendable {
   public let storage: TensorStorage
   /// How one element is stored.
   public let elementType: ElementType
-  /// The extent of each dimension, outermost first.
-  public let shape: [Int]
+  private var extents: Extents
   /// Where the first element stands in `storage`, in bytes.
   public let byteOffset: Int
+
+  /// Dimensions a tensor may have; files and messages are refused with more.
+  public static let rankMaximum = 8
+
+  /// The extent of each dimension, outermost first.
+  public var shape: [Int] { extents.array }
 
   /// Makes a tensor with memory of its own, not cleared.
   ///
   /// - Precondition: the extents are not negative; they come from a checked configuration.
   public init(_ elementType: ElementType = .f32, shape: [Int]) {
-    self.elementType = elementType
-    self.shape = shape
-    byteOffset = 0
-    storage = TensorStorage(byteCount: shape.reduce(elementType.byteCount, *))
+    self.init(elementType, Extents(shape))
+  }
+
+  /// Makes a matrix with memory of its own, not cleared, and no array for its shape.
+  ///
+  /// - Precondition: the extents are not negative; they come from a checked configuration.
+  public init(_ elementType: ElementType = .f32, rows: Int, width: Int) {
+    self.init(elementType, Extents(rows: rows, width: width))
+  }
+
+  private init(_ elementType: ElementType, _ extents: Extents) {
+    self.init(
+      storage: TensorStorage(byteCount: extents.count * elementType.byteCount),
+      elementType: elementType, extents: extents, byteOffset: 0)
   }
 
   /// Makes an f32 tensor from values in row-major order.
@@ -34,17 +49,17 @@ public struct Tensor: Sendable {
 
   /// Looks at `storage` from `byteOffset` on.
   ///
-  /// - Returns: nil when the shape overflows, is negative, or reaches past the storage's end.
+  /// - Returns: nil when the shape overflows, is negative, has too many dimensions, or reaches past the
+  ///   storage's end.
   public init?(
     viewing storage: TensorStorage, byteOffset: Int = 0, elementType: ElementType, shape: [Int]
   ) {
     guard let byteCount = Tensor.byteCount(elementType, shape: shape), byteOffset >= 0,
-      byteOffset <= storage.byteCount, byteCount <= storage.byteCount - byteOffset
+      shape.count <= Self.rankMaximum, byteOffset <= storage.byteCount,
+      byteCount <= storage.byteCount - byteOffset
     else { return nil }
-    self.storage = storage
-    self.elementType = elementType
-    self.shape = shape
-    self.byteOffset = byteOffset
+    self.init(
+      storage: storage, elementType: elementType, extents: Extents(shape), byteOffset: byteOffset)
   }
 
   /// The bytes a tensor of this type and shape takes; nil for a negative extent or an overflow.
@@ -59,35 +74,38 @@ public struct Tensor: Sendable {
   }
 
   /// The number of elements.
-  public var count: Int { shape.reduce(1, *) }
+  public var count: Int { extents.count }
   /// The number of bytes the elements take.
   public var byteCount: Int { count * elementType.byteCount }
   /// The extent of the first dimension: rows of a matrix.
-  public var rowCount: Int { shape.first ?? 1 }
+  public var rowCount: Int { extents.first }
   /// The elements of one row: the product of all dimensions but the first.
-  public var rowWidth: Int { shape.dropFirst().reduce(1, *) }
+  public var rowWidth: Int { extents.width }
 
   /// Rows `range` of the first dimension, sharing the memory.
   public func rows(_ range: Range<Int>) -> Tensor {
     precondition(range.lowerBound >= 0 && range.upperBound <= rowCount, "rows \(range) of \(shape)")
     let rowBytes = rowWidth * elementType.byteCount
-    return Tensor(
-      storage: storage, elementType: elementType,
-      shape: [range.count] + shape.dropFirst(), byteOffset: byteOffset + range.lowerBound * rowBytes
-    )
+    var view = Tensor(
+      storage: storage, elementType: elementType, extents: extents,
+      byteOffset: byteOffset + range.lowerBound * rowBytes)
+    view.extents.first = range.count
+    return view
   }
 
   /// The same elements under another shape with the same count.
   public func reshaped(_ shape: [Int]) -> Tensor {
     precondition(shape.reduce(1, *) == count, "shape \(self.shape) as \(shape)")
     return Tensor(
-      storage: storage, elementType: elementType, shape: shape, byteOffset: byteOffset)
+      storage: storage, elementType: elementType, extents: Extents(shape), byteOffset: byteOffset)
   }
 
-  private init(storage: TensorStorage, elementType: ElementType, shape: [Int], byteOffset: Int) {
+  private init(
+    storage: TensorStorage, elementType: ElementType, extents: Extents, byteOffset: Int
+  ) {
     self.storage = storage
     self.elementType = elementType
-    self.shape = shape
+    self.extents = extents
     self.byteOffset = byteOffset
   }
 

@@ -10,24 +10,22 @@ public final class TensorStorage: @unchecked Sendable {
   public let address: UnsafeMutableRawPointer
   /// The number of bytes at `address`.
   public let byteCount: Int
-  private let release: @Sendable () -> Void
+  private let owner: Owner
 
-  /// Takes `byteCount` bytes, aligned to a cache line and an AVX-512 register; not cleared. Large ones
-  /// come from memory that earlier tensors gave back.
+  /// Who has the memory when nobody looks at it any more.
+  private enum Owner {
+    case pool(BlockPool, BlockPool.Block)
+    case other(release: @Sendable () -> Void)
+  }
+
+  /// Takes `byteCount` bytes, aligned to a cache line and an AVX-512 register; not cleared. They come from
+  /// memory that earlier tensors gave back, and go back when the last tensor, frame or message over them has gone.
   public init(byteCount: Int) {
     self.byteCount = byteCount
-    if byteCount >= BlockPool.leastByteCount, let block = BlockPool.shared.take(byteCount),
-      let pointer = block.pointer
-    {
-      address = pointer
-      release = { BlockPool.shared.give(block) }
-      return
-    }
-    let capacity = (max(byteCount, 1) + 63) & ~63
-    let address = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 64)
-    self.address = address
-    let bits = UInt(bitPattern: address)
-    release = { UnsafeMutableRawPointer(bitPattern: bits)?.deallocate() }
+    let pool = BlockPool.current
+    let block = pool.take(byteCount)
+    address = block.pointer
+    owner = .pool(pool, block)
   }
 
   /// Looks at memory that somebody else provides, such as a mapped file or a received message.
@@ -42,8 +40,13 @@ public final class TensorStorage: @unchecked Sendable {
   ) {
     self.address = address
     self.byteCount = byteCount
-    self.release = release
+    owner = .other(release: release)
   }
 
-  deinit { release() }
+  deinit {
+    switch owner {
+    case .pool(let pool, let block): pool.give(block)
+    case .other(let release): release()
+    }
+  }
 }

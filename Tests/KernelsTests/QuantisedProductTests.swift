@@ -36,7 +36,8 @@ extension KernelTests {
       }
 
       func product(
-        _ x: [Float], bias: [Float]? = nil, then: kernel_then = KERNEL_STORE, onto: [Float]? = nil
+        _ x: [Float], bias: [Float]? = nil, then: kernel_then = KERNEL_STORE,
+        onto: [Float]? = nil, norm: UnsafePointer<kernel_norm>? = nil
       ) -> [Float] {
         let rows = x.count / inputs
         var out = onto ?? [Float](repeating: .nan, count: rows * outputs)
@@ -46,7 +47,7 @@ extension KernelTests {
               var weights = kernel_quantised(
                 bits: bits, N: outputs, K: inputs, packed: packed.baseAddress,
                 scales: scales.baseAddress, sums: sums.baseAddress)
-              kernel_linear_quantised_f32(rows, &weights, x, bias, then, &out)
+              kernel_linear_quantised_f32(rows, &weights, x, norm, bias, then, &out)
             }
           }
         }
@@ -159,6 +160,43 @@ extension KernelTests {
         var geglu = [Float](repeating: 0, count: rows * outputs)
         kernel_geglu_f32(rows, outputs, pairs, &geglu)
         #expect(both.product(x, then: KERNEL_GEGLU) == geglu, "\(table)")
+      }
+      kernels_isa_select(KernelTests.tables[0])
+    }
+
+    /// A norm in front of a product gives the bits of the norm by itself, in every table; and the tables'
+    /// norms agree, the specification's within rounding.
+    @Test(arguments: [8, 4], [(1, 72), (7, 33), (13, 257), (40, 1152)])
+    func normsAreThoseOfTheOperations(_ bits: Int, _ shape: (Int, Int)) {
+      let (rows, inputs) = shape
+      let outputs = 35
+      let x = numbers(rows * inputs, seed: 41).map { $0 + 0.3 }
+      let (weight, shift) = (numbers(inputs, seed: 42), numbers(inputs, seed: 43))
+      let weights = Weights(
+        numbers(outputs * inputs, seed: 44, scale: 0.5), bits: bits, outputs: outputs,
+        inputs: inputs)
+      for isLayer in [false, true] {
+        var fast: Set<[UInt32]> = []
+        for table in KernelTests.tables {
+          #expect(kernels_isa_select(table))
+          var normed = [Float](repeating: 0, count: x.count)
+          let together = weight.withUnsafeBufferPointer { w in
+            shift.withUnsafeBufferPointer { b in
+              if isLayer {
+                kernel_layernorm_f32(rows, inputs, x, w.baseAddress, b.baseAddress, 1e-6, &normed)
+              } else {
+                kernel_rmsnorm_f32(rows, inputs, x, w.baseAddress, 1e-6, &normed)
+              }
+              var norm = kernel_norm(
+                w: w.baseAddress, b: isLayer ? b.baseAddress : nil, epsilon: 1e-6)
+              return weights.product(x, norm: &norm)
+            }
+          }
+          #expect(together == weights.product(normed), "\(table), layer \(isLayer)")
+          #expect(together != weights.product(x))
+          if table != "scalar" { fast.insert(together.map(\.bitPattern)) }
+        }
+        #expect(fast.count == 1)
       }
       kernels_isa_select(KernelTests.tables[0])
     }

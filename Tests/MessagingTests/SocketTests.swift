@@ -38,6 +38,29 @@ final class Watched: Sendable {
 }
 
 @Suite struct SocketTests {
+  /// A tensor that is under way is gone for whoever sent it, but its memory must not become another's: over
+  /// inproc the receiver sees the very bytes.
+  @Test(arguments: [1000, 1 << 19]) func memoryUnderWayIsNotRecycled(_ count: Int) throws {
+    let context = try Context()
+    let pull = try Socket(.pull, in: context)
+    let push = try Socket(.push, in: context)
+    try pull.bind("inproc://recycled\(count)")
+    try push.connect("inproc://recycled\(count)")
+    let numbers = { (value: Float) in
+      Tensor([Float](repeating: value, count: count), shape: [count])
+    }
+    try push.send([Frame(tensor: numbers(7))], wait: .milliseconds(5000))
+    // Tensors of its size come and go, and some stay.
+    let others = (0..<8).map { round in
+      _ = numbers(Float(round) - 100)
+      return numbers(Float(round))
+    }
+    let received = try #require(try pull.receive(wait: .milliseconds(5000)))
+    #expect(received[0].bytes == Frame(tensor: numbers(7)).bytes)
+    let address = received[0].withBytes { $0.baseAddress }
+    #expect(others.allSatisfy { UnsafeRawPointer($0.storage.address) != address })
+  }
+
   @Test(arguments: ["inproc://a", "ipc", "tcp://127.0.0.1:*"])
   func zeroCopyFramesArriveAndAreReleased(endpoint: String) throws {
     let context = try Context()

@@ -5,19 +5,6 @@ import Testing
 /// A request that kills every worker which takes its picture: it is answered with an error of its own,
 /// and all others are answered. Workers are started again as by a supervisor.
 @Suite(.serialized) struct PoisonTests {
-  /// `deadly_colour.c` as a library to be loaded first.
-  private func deadlyLibrary() async throws -> String {
-    let source = Program.root.appending(path: "Tests/PalisadeTests/deadly_colour.c").path()
-    let library = try Program.temporaryFolder().appending(path: "deadly.so").path()
-    let compiler = Process()
-    compiler.executableURL = URL(filePath: "/usr/bin/env")
-    compiler.arguments = ["clang", "-O1", "-shared", "-fPIC", source, "-o", library, "-ldl"]
-    try compiler.run()
-    compiler.waitUntilExit()
-    try #require(compiler.terminationStatus == 0)
-    return library
-  }
-
   private func write(_ lines: [String], _ path: String) throws {
     try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: URL(filePath: path))
   }
@@ -53,7 +40,7 @@ import Testing
     try #require(whole.status == 0, "\(whole.errors)")
 
     let endpoint = "ipc://" + folder.appending(path: "c").path()
-    let environment = ["LD_PRELOAD": try await deadlyLibrary()]
+    let environment = ["LD_PRELOAD": try Program.library("deadly_colour.c")]
     func worker(_ index: Int) throws -> Program.Running {
       try Program.start(
         ["worker", "--coordinator", endpoint, "--name", "w\(index)", "--threads", "1"],

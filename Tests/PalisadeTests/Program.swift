@@ -82,6 +82,19 @@ struct Program {
     return (status, running.output, running.errors)
   }
 
+  /// A C file of this folder as a library, to be loaded before all others (`LD_PRELOAD`).
+  static func library(_ name: String) throws -> String {
+    let source = root.appending(path: "Tests/PalisadeTests/" + name).path()
+    let library = try temporaryFolder().appending(path: "preloaded.so").path()
+    let compiler = Process()
+    compiler.executableURL = URL(filePath: "/usr/bin/env")
+    compiler.arguments = ["clang", "-O1", "-shared", "-fPIC", source, "-o", library, "-ldl"]
+    try compiler.run()
+    compiler.waitUntilExit()
+    try #require(compiler.terminationStatus == 0)
+    return library
+  }
+
   /// A new folder; short, because an ipc socket's path may have 107 bytes.
   static func temporaryFolder() throws -> URL {
     let folder = URL(filePath: "/tmp/palisade-test-\(UUID().uuidString.prefix(12))")

@@ -22,6 +22,20 @@ import Testing
     #expect(Tensor(viewing: storage, byteOffset: -1, elementType: .u8, shape: [1]) == nil)
     #expect(Tensor(viewing: storage, byteOffset: .max, elementType: .u8, shape: [1]) == nil)
     #expect(Tensor(viewing: storage, elementType: .u8, shape: [.max, 2]) == nil)
+    let ones = [Int](repeating: 1, count: Tensor.rankMaximum)
+    #expect(Tensor(viewing: storage, elementType: .u8, shape: ones)?.shape == ones)
+    #expect(Tensor(viewing: storage, elementType: .u8, shape: ones + [1]) == nil)
+    // Nothing is multiplied that a 0 in front makes nothing of.
+    let empty = Tensor(viewing: storage, elementType: .u8, shape: [0, .max, 2])
+    #expect(empty?.count == 0 && empty?.byteCount == 0)
+  }
+
+  @Test func shapesAreKept() {
+    #expect(Tensor(shape: []).shape == [] && Tensor(shape: []).count == 1)
+    let tensor = Tensor(shape: [4, 3, 2])
+    #expect(tensor.shape == [4, 3, 2] && tensor.rowCount == 4 && tensor.rowWidth == 6)
+    #expect(tensor.rows(1..<3).shape == [2, 3, 2])
+    #expect(tensor.reshaped([24]).rowWidth == 1 && Tensor(rows: 2, width: 5).shape == [2, 5])
   }
 
   @Test func rowsShareMemoryAndCopiesDoNot() {

@@ -102,10 +102,17 @@ void kernel_quantise_f32(
     int bits, enum kernel_place place, size_t first, size_t rows, size_t K, const float *w, uint8_t *packed, float *scales, int32_t *sums);
 /// Makes all packed rows zero.
 void kernel_quantise_clear(int bits, size_t rows, size_t K, uint8_t *packed, float *scales, int32_t *sums);
-/// out[T,N] = x[T,K] · w[N,K]ᵀ + bias[N], and then `then`. x is quantised row by row on the fly (a scale per row). Integer sums are exact, so the
-/// result of KERNEL_STORE and KERNEL_ADD is the same to the bit on every instruction set, for any T and any number of threads.
+/// A norm over rows of a product's inputs: LayerNorm where `b` is there, else Gemma's RMSNorm; as the row operations below have them.
+struct kernel_norm {
+  const float *w, *b;
+  float epsilon;
+};
+/// out[T,N] = norm(x)[T,K] · w[N,K]ᵀ + bias[N], and then `then`; norm and bias may be NULL. x is quantised row by row on the fly (a scale per row),
+/// each row as soon as it has been normalised. Integer sums are exact, so the result of KERNEL_STORE and KERNEL_ADD is the same to the bit for any T
+/// and any number of threads, and without a norm on every instruction set (with one on all but the scalar specification).
 void kernel_linear_quantised_f32(
-    size_t T, const struct kernel_quantised *weights, const float *x, const float *bias, enum kernel_then then, float *out);
+    size_t T, const struct kernel_quantised *weights, const float *x, const struct kernel_norm *norm, const float *bias, enum kernel_then then,
+    float *out);
 
 // ---- Attention ----
 
