@@ -114,7 +114,7 @@ let package = Package(
     .target(
       name: "Fuzzing",
       dependencies: [
-        "Checkpoints", "Imaging", "Messaging", "PaliGemma", "Tensors", "Tokenization",
+        "Checkpoints", "Imaging", "Jobs", "Messaging", "PaliGemma", "Tensors", "Tokenization",
       ], path: "Tests/Fuzzing", swiftSettings: swift),
     .testTarget(
       name: "FuzzingTests", dependencies: ["Fuzzing"], exclude: ["Seeds"], swiftSettings: swift),
