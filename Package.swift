@@ -159,7 +159,8 @@ let package = Package(
     .testTarget(
       name: "PalisadeTests",
       dependencies: [
-        "Fuzzing", "Imaging", "Messaging", "PaliGemma", "Tensors", "palisade",
+        "Checkpoints", "Fuzzing", "Imaging", "Messaging", "PaliGemma", "Tensors", "Tokenization",
+        "palisade",
         .product(name: "GRDB", package: "GRDB.swift"),
       ],
       exclude: ["deadly_colour.c"],

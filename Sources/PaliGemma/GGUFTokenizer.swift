@@ -8,7 +8,7 @@ import Foundation
 /// byte fallback, no prefix put before a text, no spaces taken out.
 public struct GGUFTokenizer {
   /// Kinds of pieces, by the numbers that both formats have.
-  private enum Kind { static let (unknown, userDefined, unused) = (2, 4, 5) }
+  private enum Kind { static let (unknown, control, userDefined, unused) = (2, 3, 4, 5) }
   private static let key = "tokenizer.ggml."
 
   private var pieces: [[UInt8]]
@@ -83,6 +83,17 @@ public struct GGUFTokenizer {
     ]
     for (name, id) in control { names[name] = String(decoding: pieces[id], as: UTF8.self) }
     if pieces.contains(Array("<image>".utf8)) { names["additional_special_tokens"] = ["<image>"] }
+    // Beside being pieces these are looked for in a text as it stands, before its spaces become ▁.
+    var added: [String: Any] = [:]
+    for (id, piece) in pieces.enumerated()
+    where [Kind.unknown, Kind.control, Kind.userDefined].contains(kinds[id]) {
+      added["\(id)"] =
+        [
+          "content": String(decoding: piece, as: UTF8.self), "lstrip": false, "rstrip": false,
+          "normalized": false, "single_word": false, "special": kinds[id] != Kind.userDefined,
+        ] as [String: Any]
+    }
+    names["added_tokens_decoder"] = added
     let json = try? JSONSerialization.data(
       withJSONObject: names, options: [.prettyPrinted, .sortedKeys])
     return [("tokenizer.model", model), ("tokenizer_config.json", json ?? Data("{}".utf8))]

@@ -1,10 +1,11 @@
 """GGUF files as llama.cpp's own Python package writes them, for the tests of the reader and the import.
 
-Run from anywhere: `python scripts/goldens/gguf_files.py` (needs gguf, numpy and safetensors). It writes
+Run from anywhere: `python scripts/goldens/gguf_files.py` (needs gguf, numpy, safetensors, sentencepiece). It writes
 - Tests/CheckpointsTests/Fixtures/types.gguf: a tensor of each type that is expanded and a metadata value of
   each kind, and types.safetensors: what gguf's `dequantize` makes of the former;
 - Tests/PaliGemmaTests/Fixtures/gguf: PaliGemma as pairs of a text model and an mmproj: tiny-c in f16 (with
   the old, turned names of ffn_up and ffn_down), and a random model in Q8_0 with the hashes of its weights;
+  and tokenizer.gguf, no more than the tokenizer of Tests/TokenizationTests/Fixtures/paligemma;
 - seeds in Tests/FuzzingTests/Seeds/gguf.
 `gguf_files.py --pair MODEL TEXT MMPROJ [--type Q8_0]` writes any checkpoint's pair; `--sums FILE` writes
 FILE.sums, what `GGUFFileTests.aRealFileIsThatOfTheReference` compares a real file's numbers with. Names and the +1 of norms
@@ -152,6 +153,18 @@ def weights_of(model):
     return weights
 
 
+def add_tokens(writer, tokens):
+    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list([piece for piece, _, _ in tokens])
+    writer.add_token_scores([score for _, score, _ in tokens])
+    writer.add_token_types([kind for _, _, kind in tokens])
+    writer.add_bos_token_id(2)
+    writer.add_eos_token_id(1)
+    writer.add_pad_token_id(0)
+    writer.add_add_space_prefix(False)
+
+
 def add_metadata(text, mmproj, config, tokens):
     decoder, tower = config["text_config"], config["vision_config"]
     text.add_context_length(decoder.get("max_position_embeddings", 8192))
@@ -163,15 +176,7 @@ def add_metadata(text, mmproj, config, tokens):
     text.add_layer_norm_rms_eps(decoder.get("rms_norm_eps", 1e-6))
     text.add_key_length(decoder.get("head_dim", 256))
     text.add_value_length(decoder.get("head_dim", 256))
-    text.add_tokenizer_model("llama")
-    text.add_tokenizer_pre("default")
-    text.add_token_list([piece for piece, _, _ in tokens])
-    text.add_token_scores([score for _, score, _ in tokens])
-    text.add_token_types([kind for _, _, kind in tokens])
-    text.add_bos_token_id(2)
-    text.add_eos_token_id(1)
-    text.add_pad_token_id(0)
-    text.add_add_space_prefix(False)
+    add_tokens(text, tokens)
     mmproj.add_string("clip.projector_type", "mlp")
     mmproj.add_bool("clip.has_vision_encoder", True)
     mmproj.add_bool("clip.use_gelu", True)
@@ -232,6 +237,8 @@ def made_up_tokens(count, image):
 
 
 def spiece_tokens(model, count):
+    """As convert_hf_to_gguf.py has them: the model's pieces, then what tokenizer_config.json adds, whose ▁ are
+    written as spaces; user-defined pieces of the model itself count as normal ones."""
     import sentencepiece
 
     processor = sentencepiece.SentencePieceProcessor(model_file=str(pathlib.Path(model) / "tokenizer.model"))
@@ -241,9 +248,10 @@ def spiece_tokens(model, count):
     tokens = []
     for index in range(count):
         if index in added:
-            tokens.append((added[index]["content"].encode(), -1000.0, 3 if added[index]["special"] else 4))
-            if tokens[-1][0] == b"<unk>":
-                tokens[-1] = (b"<unk>", 0.0, 2)
+            text = added[index]["content"]
+            kind = 3 if added[index].get("special") else 4
+            text = text.replace("▁", " ") if kind == 4 else text
+            tokens.append((text.encode(), -1000.0, 2 if text == "<unk>" else kind))
         elif index < processor.get_piece_size():
             kind = next((k for test, k in kinds if getattr(processor, test)(index)), 1)
             tokens.append((processor.id_to_piece(index).encode(), processor.get_score(index), kind))
@@ -300,6 +308,9 @@ def write_fixtures():
     stored = write_pair(*small_model(), out / "q8-text.gguf", out / "q8-mmproj.gguf", Q.Q8_0)
     hashes = {name: fnv(values) for name, values in sorted(stored.items())}
     (out / "q8.json").write_text(json.dumps(hashes, indent=1) + "\n")
+    tokenizer = gguf.GGUFWriter(out / "tokenizer.gguf", "gemma")
+    add_tokens(tokenizer, spiece_tokens(ROOT / "Tests/TokenizationTests/Fixtures/paligemma", 2060))
+    write(tokenizer)
     seeds = ROOT / "Tests/FuzzingTests/Seeds/gguf"
     seeds.mkdir(exist_ok=True)
     write_types(seeds / "types.gguf")
