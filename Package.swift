@@ -114,7 +114,7 @@ let package = Package(
     .target(
       name: "Fuzzing",
       dependencies: [
-        "Checkpoints", "Imaging", "Messaging", "PaliGemma", "Tensors", "Tokenization",
+        "Checkpoints", "Imaging", "Jobs", "Messaging", "PaliGemma", "Tensors", "Tokenization",
       ], path: "Tests/Fuzzing", swiftSettings: swift),
     .testTarget(
       name: "FuzzingTests", dependencies: ["Fuzzing"], exclude: ["Seeds"], swiftSettings: swift),
@@ -159,7 +159,8 @@ let package = Package(
     .testTarget(
       name: "PalisadeTests",
       dependencies: [
-        "Fuzzing", "Imaging", "Messaging", "PaliGemma", "Tensors", "palisade",
+        "Checkpoints", "Fuzzing", "Imaging", "Messaging", "PaliGemma", "Tensors", "Tokenization",
+        "palisade",
         .product(name: "GRDB", package: "GRDB.swift"),
       ],
       exclude: ["count_allocations.c", "deadly_colour.c"],

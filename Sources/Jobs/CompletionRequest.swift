@@ -24,8 +24,8 @@ public struct CompletionRequest: Sendable {
   public var timeoutSeconds: Double?
   /// Answers end before the first of these.
   public var stopTexts: [String]
-  private let images: [ImageSource]
-  private let sampling: Sampling
+  let images: [ImageSource]
+  let sampling: Sampling
   private let hasSeed: Bool
   private let constraint: [Grammar?]
 
@@ -218,8 +218,10 @@ struct AnswerOptions: Decodable {
     hasSeed = try fields.contains(.seed) && !fields.decodeNil(forKey: .seed)
     timeoutSeconds = try fields.decodeIfPresent(Double.self, forKey: .timeout)
     wantsMaskPictures = try fields.decodeIfPresent(Bool.self, forKey: .maskPictures) ?? true
-    guard choiceCount >= 1 else {
-      throw Failure(code: "invalid_request", message: "n must be 1 or more")
+    // So that no product with a number of prompts overflows.
+    guard (1...JobLimits.choiceCount).contains(choiceCount) else {
+      throw Failure(
+        code: "invalid_request", message: "n must be 1 to \(JobLimits.choiceCount)")
     }
     if let timeoutSeconds {
       guard timeoutSeconds > 0, timeoutSeconds.isFinite else {

@@ -36,6 +36,9 @@ public enum JobLimits {
   static let commitInterval = Duration.seconds(1)
   /// Prompts of one line about the same pictures.
   public static let promptCount = 64
+  /// Answers to one prompt that a request may ask for. A server lets far fewer (`HTTPLimits.choices`); times the
+  /// prompts that a body holds, which are fewer than its bytes, it stays below 2³⁷.
+  static let choiceCount = 1024
   /// Pictures that one line may stand for; their names, about 100 bytes each, are in memory at once.
   static let linePictureCount = 100_000
   /// Pictures that `--images` may match; 100 MB of names while the list is written.

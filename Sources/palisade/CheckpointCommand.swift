@@ -8,8 +8,10 @@ import Tensors
 struct CheckpointCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "checkpoint",
-    abstract: "Look into a checkpoint, quantise it, or make one of random weights.",
-    subcommands: [InspectCommand.self, QuantizeCommand.self, SynthesizeCommand.self])
+    abstract: "Look into a checkpoint, quantise it, import GGUF, or make one of random weights.",
+    subcommands: [
+      InspectCommand.self, QuantizeCommand.self, ImportCommand.self, SynthesizeCommand.self,
+    ])
 }
 
 /// `palisade checkpoint inspect`: the headers of a checkpoint, as a table of the pipeline.
@@ -22,12 +24,21 @@ struct InspectCommand: ParsableCommand {
       'cost' is the share of the arithmetic for one picture with a prompt of 16 tokens and an \
       answer of 20: what an even cut of the pipeline goes by. Ends with exit code 1 when tensors \
       are missing or of another shape than config.json says.
+      Of a GGUF file it shows the metadata and the tensors.
       """)
 
-  @Argument(help: "The folder with config.json and model.safetensors.") var directory: String
+  @Argument(help: "The folder with config.json and model.safetensors, or a GGUF file.")
+  var directory: String
   @Flag(help: "Print one JSON object.") var json = false
 
   func run() throws {
+    if directory.lowercased().hasSuffix(".gguf") {
+      let report: GGUFReport
+      do { report = GGUFReport(try GGUFFile(path: directory)) } catch {
+        throw CommandFailure("\(error)")
+      }
+      return try Terminal.result(json ? try report.json : report.text)
+    }
     let report: CheckpointReport
     do {
       report = CheckpointReport(

@@ -12,13 +12,17 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   /// Messages of the wire: the first two bytes say how long the header frame is.
   case stage, control, client, server, model
   /// Files of a checkpoint.
-  case safetensors, npz, config, tokenizerModel, tokenizerJSON
+  case safetensors, gguf, npz, config, tokenizerModel, tokenizerJSON
   /// Encoded pictures, and COCO's run lengths.
   case image, mask
   /// Answers with `<loc>` and `<seg>`.
   case detection
   /// The list of keys that are let in.
   case allowList
+  /// Lines of a batch file; the first byte says whether files of this machine may be named.
+  case jsonl
+  /// Bodies of `/v1/chat/completions` and `/v1/completions`; the first byte says which.
+  case completion
 
   /// What came of some bytes.
   public enum Outcome: Equatable, Sendable {
@@ -43,6 +47,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .server: try Self.wire(ServerMessage.self, bytes)
     case .model: try Self.wire(ModelMessage.self, bytes)
     case .safetensors: try Self.safetensors(bytes)
+    case .gguf: try Self.gguf(bytes)
     case .npz: try Self.npz(bytes)
     case .config:
       try Scratch.with([("config.json", bytes)]) { folder -> Outcome? in
@@ -59,6 +64,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .mask: try Self.mask(bytes)
     case .detection: Self.detection(bytes)
     case .allowList: try Self.allowList(bytes)
+    case .jsonl: try Self.jsonl(bytes)
+    case .completion: try Self.completion(bytes)
     }
   }
 
