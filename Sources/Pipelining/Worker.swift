@@ -57,21 +57,25 @@ public final class Worker {
       softwareVersion: configuration.softwareVersion)
     registration.weightsEndpoint =
       weights.map {
-        Endpoints.advertised($0.endpoint, toward: configuration.coordinatorEndpoint)
+        configuration.advertisedWeights
+          ?? Endpoints.advertised($0.endpoint, toward: configuration.coordinatorEndpoint)
       } ?? ""
     control = try WorkerControl(
       configuration, registration: registration, in: context,
       gates: [gate] + (weights.map { [$0.gate] } ?? []))
   }
 
-  /// Where other workers get what this one has. Behind a translation of addresses they don't reach it.
+  /// Where other workers get what this one has. Behind a translation of addresses they don't reach it,
+  /// unless somebody says where.
   private static func door(
     beside endpoint: String, _ configuration: WorkerConfiguration,
     report: @escaping @Sendable (GateReport) -> Void
   ) throws(MessagingError) -> ModelDoor? {
-    guard configuration.advertisedEndpoint == nil else { return nil }
+    guard configuration.advertisedEndpoint == nil || configuration.advertisedWeights != nil
+    else { return nil }
     return try ModelDoor(
-      SharedSource(nil), endpoint: Endpoints.beside(endpoint, suffix: "weights"),
+      SharedSource(nil),
+      endpoint: configuration.weightsEndpoint ?? Endpoints.beside(endpoint, suffix: "weights"),
       configuration.links, configuration.limits, uploads: configuration.limits.uploads
     ) { told in
       if case .gate(let gateReport) = told { report(gateReport) }

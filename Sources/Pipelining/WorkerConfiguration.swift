@@ -9,6 +9,10 @@ public struct WorkerConfiguration: Sendable {
   public var dataEndpoint: String
   /// Where others reach `dataEndpoint`, behind a translation of addresses or a proxy; nil means there.
   public var advertisedEndpoint: String?
+  /// Where other workers get the weights that this one has; nil for a free port beside `dataEndpoint`.
+  public var weightsEndpoint: String?
+  /// Where others reach that one; nil means there, or, with an `advertisedEndpoint`, nowhere.
+  public var advertisedWeights: String?
   /// A name for logs and for cluster files.
   public var name: String
   /// The checkpoint's folder on this machine; nil takes the path the coordinator gives.

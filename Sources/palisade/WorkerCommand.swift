@@ -25,6 +25,12 @@ struct WorkerCommand: ParsableCommand {
   var data: String?
   @Option(help: "Where others reach --data, e.g. tcp://gpu7.example:7500, behind NAT or a proxy.")
   var advertise: String?
+  @Option(help: "Where to give weights to other workers (default: a free port beside --data).")
+  var weights: String?
+  @Option(
+    help:
+      "Where others reach --weights; a worker with --advertise and without this gives none.")
+  var advertiseWeights: String?
   @Option(help: "The model's folder on this machine (default: the path the coordinator names).")
   var model: String?
   @Option(
@@ -59,8 +65,10 @@ struct WorkerCommand: ParsableCommand {
     guard (0...1 << 20).contains(visionCache) else {
       throw ValidationError("--vision-cache takes 0 to \(1 << 20) megabytes")
     }
-    if let advertise, !Endpoints.isComplete(advertise) {
-      throw ValidationError("--advertise takes tcp://HOST:PORT, not '\(advertise)'")
+    for (name, value) in [("advertise", advertise), ("advertise-weights", advertiseWeights)] {
+      if let value, !Endpoints.isComplete(value) {
+        throw ValidationError("--\(name) takes tcp://HOST:PORT, not '\(value)'")
+      }
     }
     guard (1...86400).contains(wait) else { throw ValidationError("--wait takes 1 to 86400") }
   }
@@ -75,6 +83,8 @@ struct WorkerCommand: ParsableCommand {
     configuration.isMeasuredAnew = measureAgain
     configuration.makesWeightsUp = madeUpWeights
     configuration.advertisedEndpoint = advertise
+    configuration.weightsEndpoint = weights
+    configuration.advertisedWeights = advertiseWeights
     configuration.links = try link.links(.worker)
     configuration.cache = ModelCache(
       directory: cache, byteCountMaximum: Self.byteCount(cacheLimit) ?? 0,

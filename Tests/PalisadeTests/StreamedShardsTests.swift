@@ -97,6 +97,36 @@ import Testing
     #expect(try await answers(options) == expected)
   }
 
+  /// Workers that say where others reach them, on hosts of their own, bound to every address: a joiner has
+  /// its weights from the one that says where it gives them, and none from the one that doesn't.
+  @Test(.enabled(if: Hosts.arePossible, "no network namespaces here"))
+  func whoAdvertisesGivesWeightsWhereItSays() async throws {
+    let hosts = try Hosts(count: 4)
+    let cluster = try await hosts.cluster(shards: 1) { number, name in
+      var options = ["--data", "tcp://0.0.0.0:7500", "--advertise", "tcp://10.77.0.\(number):7500"]
+      if number == 2 {
+        options += [
+          "--weights", "tcp://0.0.0.0:7501", "--advertise-weights", "tcp://10.77.0.2:7501",
+        ]
+      }
+      return try hosts.worker(on: number, name: name, options: options)
+    }
+    defer { cluster.kill() }
+    let cache = try Program.temporaryFolder().appending(path: "cache").path()
+    let joiner = try hosts.worker(on: 4, name: "joiner", options: ["--cache", cache])
+    defer { joiner.signal(SIGKILL) }
+    let scaled = try await Program.run(
+      [
+        "cluster", "scale", "3", "--coordinator", hosts.endpoint, "--key",
+        hosts.keys.file("client"), "--wait", "120",
+      ], host: hosts.host(1))
+    #expect(scaled.status == 0, "\(scaled.errors) \(joiner.errors)")
+    let came = try #require(counts(joiner), "\(joiner.errors)")
+    let match = try #require(joiner.errors.firstMatch(of: /(\d+) of them from other workers/))
+    let fromWorkers = try #require(Int(match.1))
+    #expect(came.came == came.all && fromWorkers > came.all / 2, "\(came), \(fromWorkers)")
+  }
+
   /// A coordinator, a worker with files, and one without that was killed while it fetched; nil when it
   /// was too quick for that.
   private func killed(
