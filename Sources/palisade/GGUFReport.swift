@@ -44,15 +44,25 @@ struct GGUFReport: Encodable {
     }
   }
 
+  /// Names and texts come from the file: no control character of theirs reaches the terminal.
+  private static func plain(_ text: String) -> String {
+    String(
+      text.unicodeScalars.map {
+        $0.properties.generalCategory == .control ? "·" : Character($0)
+      })
+  }
+
   /// The report for a terminal.
   var text: String {
     var values = TextTable(["metadata", "value"])
     for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
-      values.add([key, value.replacing("\n", with: "⏎")])
+      values.add([Self.plain(key), Self.plain(value)])
     }
     var table = TextTable(["tensor", "type", "shape", "bytes"], rightAligned: [3])
     for tensor in tensors {
-      table.add([tensor.name, tensor.type, "\(tensor.shape)", Readable.bytes(tensor.bytes)])
+      table.add([
+        Self.plain(tensor.name), tensor.type, "\(tensor.shape)", Readable.bytes(tensor.bytes),
+      ])
     }
     let total = tensors.reduce(0) { $0 + $1.bytes }
     let unread = Set(tensors.filter { !$0.readable }.map(\.type)).sorted()

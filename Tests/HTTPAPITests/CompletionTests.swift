@@ -165,6 +165,18 @@ import Testing
     #expect(bench.server.core.gate.current == RequestGate.Load())
   }
 
+  /// Two prompts times so many choices overflow; that once ended the server.
+  @Test func choicesBeyondNumbersAreRefused() async throws {
+    let bench = try Bench()
+    try await bench.test { client in
+      let body = ByteBuffer(string: #"{"prompt": ["a", "b"], "n": 9223372036854775807}"#)
+      let response = try await client.post("/v1/completions", body)
+      #expect(response.status == 400)
+      #expect(text(response.json, "error.message")?.contains("n must be") == true)
+    }
+    #expect(bench.fake.requests.isEmpty)
+  }
+
   @Test(arguments: [
     ("file:///etc/passwd", "local_image"), ("/etc/passwd", "local_image"),
     ("https://example.com/a.png", "remote_image"), ("data:image/png;base64,*", "invalid_image"),

@@ -28,6 +28,7 @@ import Testing
   @Test(arguments: [
     (#", "task": "vqa""#, ""), ("", ""), (#", "task": "x""#, "a"), (#", "lang": "en de""#, "a"),
     (#", "constrain": true"#, "a cat"), (#", "n": 0"#, "a"), (#", "timeout": 0"#, "a"),
+    (#", "n": 9223372036854775807"#, "a"),
     (#", "stop": ["1", "2", "3", "4", "5"]"#, "a"), (#", "temperature": -1"#, "a"),
   ]) func wrongFieldsAreFailures(_ fields: String, _ text: String) {
     #expect(throws: Failure.self) { try chat(fields, text: text) }

@@ -88,6 +88,16 @@ import Tokenization
     for word in ["gemma.block_count", "token_embd.weight", "Q8_0", "[300, 64]", "300 values"] {
       #expect(text.contains(word), "\(word)")
     }
+    // A name that would turn the terminal red.
+    let folder = try Program.temporaryFolder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    var bytes = try Data(contentsOf: URL(filePath: Self.path("q8-text")))
+    let place = try #require(bytes.range(of: Data("gemma.context".utf8)))
+    bytes.replaceSubrange(place, with: Data("\u{1B}[31m.context".utf8))
+    try bytes.write(to: folder.appending(path: "red.gguf"))
+    let red = try await Program.run(["checkpoint", "inspect", folder.path() + "/red.gguf"])
+    #expect(red.status == 0 && red.output.contains("·[31m.context"))
+    #expect(!red.output.contains("\u{1B}"))
     let (ended, json, _) = try await Program.run(
       ["checkpoint", "inspect", "--json", Self.path("q8-mmproj")])
     let object = try #require(

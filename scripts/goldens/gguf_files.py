@@ -317,8 +317,8 @@ def write_fixtures():
     (seeds / "types.safetensors").unlink()
     (seeds / "types.gguf").rename(seeds / "types")
     writer = gguf.GGUFWriter(seeds / "small", "gemma")
-    writer.add_token_list([b"<pad>", b"a"])
-    writer.add_token_scores([0.0, -1.0])
+    add_tokens(writer, [(b"<pad>", 0.0, 3), (b"<eos>", 0.0, 3), (b"<bos>", 0.0, 3), (b"<unk>", 0.0, 2),
+                        (b"  ", -1.0, 4), (b"a", -1.0, 1), (b"[PAD6]", -1.0, 5)])
     writer.add_tensor("token_embd.weight", np.ones((2, 4), np.float32))
     writer.add_tensor("blk.0.attn_q.weight", gguf.quantize(np.ones((1, 32), np.float32), Q.Q8_0), raw_dtype=Q.Q8_0)
     write(writer)
