@@ -7,6 +7,7 @@
 // Activations are q + 128 as unsigned bytes (or 16 bits wide, where that is faster), in strips of some rows: block by block, row by row, 32 inputs.
 #ifndef PALISADE_INT8_H
 #define PALISADE_INT8_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,6 +46,7 @@ struct int8_finish {
   enum kernel_then then;
   float *out;
   size_t out_stride;
+  bool past_caches;  // whether outputs may go past the caches; rows are at multiples of 64 bytes then
 };
 
 // AVX2's products, which the AVX-512 table without VNNI takes too (int8_avx2.c). Activations are 16 bits wide, strips have 6 rows.

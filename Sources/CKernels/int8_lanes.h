@@ -101,6 +101,7 @@ INLINE void finish_rows(const struct int8_finish *c, enum kernel_then then, bool
     if (has_bias) bias[j] = whole && then != KERNEL_GEGLU ? lanes_load(c->bias + j * LANES) : lanes_load_tail(c->bias + j * LANES, left < LANES ? left : LANES, 0);
   }
   size_t rows = c->rows, width = c->width, stride = c->out_stride;
+  bool past_caches = c->past_caches;
   const int32_t *sums = c->sums;
   const float *row_scales = c->row_scales;
   float *out = c->out;
@@ -117,7 +118,8 @@ INLINE void finish_rows(const struct int8_finish *c, enum kernel_then then, bool
       float *place = out + j * LANES;
       if (then == KERNEL_GELU) v[j] = lanes_gelu(v[j]);
       if (then == KERNEL_ADD) v[j] = (left >= LANES ? lanes_load(place) : lanes_load_tail(place, left, 0)) + v[j];
-      if (left >= LANES) lanes_store(place, v[j]);
+      if (left >= LANES && past_caches) lanes_stream(place, v[j]);
+      else if (left >= LANES) lanes_store(place, v[j]);
       else lanes_store_tail(place, v[j], left);
     }
   }

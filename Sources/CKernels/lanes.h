@@ -20,6 +20,8 @@ INLINE lanes lanes_load(const float *x) {
   return v;
 }
 INLINE void lanes_store(float *x, lanes v) { memcpy(x, &v, sizeof v); }
+// Past the caches, to a multiple of 64 bytes.
+INLINE void lanes_stream(float *x, lanes v) { __builtin_nontemporal_store(v, (lanes *)x); }
 // The first `count` (< 16) floats, the others `fill`.
 INLINE lanes lanes_load_tail(const float *x, size_t count, float fill) {
   float buffer[LANES];

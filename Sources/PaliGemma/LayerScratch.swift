@@ -21,7 +21,8 @@ final class LayerScratch {
       rows: rows, width: heads + 2 * config.keyValueHeadCount * config.headWidth)
     attended = Tensor(rows: rows, width: heads)
     inner = Tensor(rows: rows, width: config.feedForwardWidth)
-    suffix.reserveCapacity(rows)
+    // A prefill has none; a replay of more grows.
+    suffix.reserveCapacity(min(rows, 64))
   }
 
   /// Room for `rows` rows of a SigLIP layer.

@@ -47,12 +47,12 @@ final class BlockPool: Sendable {
   private static let hugePage = 2 << 20
   private static let granule = 1 << 16
   fileprivate static let sizeCount = 52
-  fileprivate static let smallByteCountMaximum = 16 << 20
+  fileprivate static let smallByteCountMaximum = 32 << 20
 
   private let byteCountMaximum: Int
   private let kept = Mutex(Kept())
 
-  /// A pool that keeps at most `byteCountMaximum` bytes of mapped blocks that nobody uses, and 16 MB of others.
+  /// A pool that keeps at most `byteCountMaximum` bytes of mapped blocks that nobody uses, and 32 MB of others.
   init(byteCountMaximum: Int) { self.byteCountMaximum = byteCountMaximum }
 
   /// Bytes kept that nobody uses.

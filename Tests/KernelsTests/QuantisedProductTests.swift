@@ -39,19 +39,25 @@ extension KernelTests {
         _ x: [Float], bias: [Float]? = nil, then: kernel_then = KERNEL_STORE,
         onto: [Float]? = nil, norm: UnsafePointer<kernel_norm>? = nil
       ) -> [Float] {
-        let rows = x.count / inputs
-        var out = onto ?? [Float](repeating: .nan, count: rows * outputs)
+        var out = onto ?? [Float](repeating: .nan, count: x.count / inputs * outputs)
+        multiply(x, bias: bias, then: then, norm: norm, out: &out)
+        return out
+      }
+
+      func multiply(
+        _ x: [Float], bias: [Float]? = nil, then: kernel_then,
+        norm: UnsafePointer<kernel_norm>? = nil, out: UnsafeMutablePointer<Float>?
+      ) {
         packed.withUnsafeBufferPointer { packed in
           scales.withUnsafeBufferPointer { scales in
             sums.withUnsafeBufferPointer { sums in
               var weights = kernel_quantised(
                 bits: bits, N: outputs, K: inputs, packed: packed.baseAddress,
                 scales: scales.baseAddress, sums: sums.baseAddress)
-              kernel_linear_quantised_f32(rows, &weights, x, norm, bias, then, &out)
+              kernel_linear_quantised_f32(x.count / inputs, &weights, x, norm, bias, then, out)
             }
           }
         }
-        return out
       }
     }
 
@@ -197,6 +203,33 @@ extension KernelTests {
           if table != "scalar" { fast.insert(together.map(\.bitPattern)) }
         }
         #expect(fast.count == 1)
+      }
+      kernels_isa_select(KernelTests.tables[0])
+    }
+
+    /// Results so large that they go past the caches are those of each row by itself.
+    @Test func largeResultsAreThoseOfEachRow() {
+      let (rows, outputs, inputs) = (264, 16384, 32)
+      let x = numbers(rows * inputs, seed: 51)
+      let weights = Weights(
+        numbers(2 * outputs * inputs, seed: 52, scale: 0.5), bits: 8, outputs: outputs,
+        inputs: inputs, isGated: true)
+      let memory = UnsafeMutableBufferPointer<Float>(
+        start: UnsafeMutableRawPointer.allocate(byteCount: rows * outputs * 4, alignment: 64)
+          .assumingMemoryBound(to: Float.self), count: rows * outputs)
+      defer { UnsafeMutableRawPointer(memory.baseAddress)?.deallocate() }
+      #expect(memory.count * 4 >= 1 << 24)
+      for table in KernelTests.tables {
+        #expect(kernels_isa_select(table))
+        memory.update(repeating: .nan)
+        weights.multiply(x, then: KERNEL_GEGLU, out: memory.baseAddress)
+        for row in [0, 1, 131, rows - 1] {
+          let alone = weights.product(
+            Array(x[row * inputs..<(row + 1) * inputs]), then: KERNEL_GEGLU)
+          let isSame = memory[row * outputs..<(row + 1) * outputs].elementsEqual(alone)
+          #expect(isSame, "\(table) row \(row)")
+        }
+        #expect(!memory.contains { $0.isNaN })
       }
       kernels_isa_select(KernelTests.tables[0])
     }

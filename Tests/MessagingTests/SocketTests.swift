@@ -56,7 +56,8 @@ final class Watched: Sendable {
       return numbers(Float(round))
     }
     let received = try #require(try pull.receive(wait: .milliseconds(5000)))
-    #expect(received[0].bytes == Frame(tensor: numbers(7)).bytes)
+    let isTheSame = received[0] == Frame(tensor: numbers(7))
+    #expect(isTheSame)
     let address = received[0].withBytes { $0.baseAddress }
     #expect(others.allSatisfy { UnsafeRawPointer($0.storage.address) != address })
   }
