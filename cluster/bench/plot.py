@@ -70,8 +70,10 @@ def decode(lines, folder):
     for colour, ((model, text), line) in zip(COLOURS, chosen.items()):
         points = sorted((int(count), rate) for count, rate in line["decode_tokens_per_second"].items())
         axes.plot(*zip(*points), "o-", color=colour, label=f"{model} {text}")
-        for count, rate in points:
-            axes.annotate(f"{rate:.0f}", (count, rate), textcoords="offset points", xytext=(0, 6), ha="center", fontsize=8)
+        if line is max(chosen.values(), key=lambda other: max(other["decode_tokens_per_second"].values())):
+            # Of the fastest alone: the others' stand too close.
+            for count, rate in points:
+                axes.annotate(f"{rate:.0f}", (count, rate), textcoords="offset points", xytext=(0, 6), ha="center", fontsize=8)
     axes.set_xscale("log", base=2)
     axes.set_xticks([point[0] for point in points], [str(point[0]) for point in points])
     axes.set_ylim(bottom=0)
@@ -99,7 +101,7 @@ def stages(lines, folder):
             axes.annotate(f"{100 * line['pipeline_efficiency']:.0f} %", (count, line["images_per_second"]),
                           textcoords="offset points", xytext=(0, -14), ha="center", fontsize=8)
     axes.set_xticks(sorted({count for points in groups.values() for count, _ in points}))
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
     axes.legend(fontsize=8, frameon=False, loc="lower left", title="% is of the one process, in the same run", title_fontsize=8,
                 alignment="left")
     save(figure, folder, "stages")
@@ -127,6 +129,8 @@ def sizes(lines, folder):
                 axes.annotate(f"{value:.2f}", (side, value), textcoords="offset points", xytext=(0, above), ha="center", fontsize=8)
     axes.set_xticks(across)
     axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.set_ylim(0.6 * low, 1.6 * high)  # room for the numbers
     axes.legend(fontsize=8, frameon=False)
     save(figure, folder, "sizes")
 
