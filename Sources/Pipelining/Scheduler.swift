@@ -64,6 +64,8 @@ public struct Scheduler {
   private var prefills: [UInt64: Prefill] = [:]
   private var prefillOfRequest: [UInt64: UInt64] = [:]
   private var sequence: UInt64 = 0
+  /// Which micro-batch went through a worker last, by the worker.
+  private var lastTurns: [Int: UInt64] = [:]
   /// Micro-batches that failed under this plan.
   private var failed = RecentSequences()
   /// What requests that were answered were like.
@@ -179,7 +181,7 @@ public struct Scheduler {
   ///   - keepsCaches: whether the stages still have what requests left there.
   public mutating func begin(_ plan: PipelinePlan, epoch: UInt64, keepsCaches: Bool) {
     (self.plan, self.epoch, self.keepsCaches, sequence) = (plan, epoch, keepsCaches, 0)
-    failed = RecentSequences()
+    (failed, lastTurns) = (RecentSequences(), [:])
     if !keepsCaches {
       for id in records.keys { records[id]?.hasCaches = false }
       released = []
@@ -360,12 +362,18 @@ public struct Scheduler {
     if prefills[sequence]?.requests.isEmpty ?? false { prefills[sequence] = nil }
   }
 
-  /// For each stage the replica with the least prefills under way; the first of equals.
-  private func nextRoute(_ plan: PipelinePlan) -> [Int] {
-    plan.stages.enumerated().map { index, stage in
-      let load = { (worker: Int) in prefills.values.count { $0.route[index] == worker } }
-      return stage.workers.min { (load($0), $0) < (load($1), $1) } ?? stage.workers[0]
+  /// For each stage the replica with the least prefills under way; of equals the one whose turn is
+  /// longest ago: what it got then has probably left it, though not the pipeline.
+  private mutating func nextRoute(_ plan: PipelinePlan) -> [Int] {
+    var route: [Int] = []
+    for (index, stage) in plan.stages.enumerated() {
+      let keys = stage.workers.map { worker in
+        (prefills.values.count { $0.route[index] == worker }, lastTurns[worker] ?? 0, worker)
+      }
+      route.append(keys.min(by: <)?.2 ?? stage.workers[0])
     }
+    for worker in route { lastTurns[worker] = sequence + 1 }
+    return route
   }
 
   private func rowCount(of request: PreparedRequest) -> Int {

@@ -51,6 +51,8 @@ struct SimulatedPipeline {
   private var queues: [[[Item]]]
   private var isBusy: [[Bool]]
   private var linkFreeAt: [[Double]]
+  /// Which prefill a replica got last.
+  private var lastTurns: [[Int]]
   private var busySeconds: [Double]
   private var lastWasStep = false
 
@@ -64,6 +66,7 @@ struct SimulatedPipeline {
     queues = stages.map { Array(repeating: [], count: $0.replicas) }
     isBusy = stages.map { Array(repeating: false, count: $0.replicas) }
     linkFreeAt = stages.map { Array(repeating: 0, count: $0.replicas) }
+    lastTurns = stages.map { Array(repeating: 0, count: $0.replicas) }
     busySeconds = Array(repeating: 0, count: stages.count)
   }
 
@@ -96,12 +99,18 @@ struct SimulatedPipeline {
     }
   }
 
-  /// For each stage the replica with the least prefills under way; the first of equals.
-  private func nextRoute() -> [Int] {
-    stages.indices.map { stage in
-      let load = { (replica: Int) in prefills.values.count { $0.route[stage] == replica } }
-      return (0..<stages[stage].replicas).min { (load($0), $0) < (load($1), $1) } ?? 0
+  /// For each stage the replica with the least prefills under way; of equals the one whose turn is
+  /// longest ago, as `Scheduler` has it.
+  private mutating func nextRoute() -> [Int] {
+    var route: [Int] = []
+    for stage in stages.indices {
+      let keys = (0..<stages[stage].replicas).map { replica in
+        (prefills.values.count { $0.route[stage] == replica }, lastTurns[stage][replica], replica)
+      }
+      route.append(keys.min(by: <)?.2 ?? 0)
     }
+    for (stage, replica) in route.enumerated() { lastTurns[stage][replica] = nextPrefill + 1 }
+    return route
   }
 
   /// Something comes to a stage: to the worker on its route; stages that decode have one.
