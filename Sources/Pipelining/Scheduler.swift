@@ -24,26 +24,6 @@ public struct Scheduler {
     }
   }
 
-  struct Record {
-    let request: PreparedRequest
-    var tokens: [TokenLogprob] = []
-    /// Whether the stages with decoder layers have its keys and values, up to its last token at least.
-    var hasCaches = false
-    /// Workers lost while it was under way, and those lost while it alone was.
-    var losses = 0
-    var lossesAlone = 0
-    /// It was the only suspect under way when one more worker died: it goes alone, with nothing else
-    /// under way at all, until it is known.
-    var isAccused = false
-    var isProbe = false
-
-    /// It was there when two workers died: from now on it goes alone among its like, until it is known
-    /// whether it is what kills them.
-    var isSuspect: Bool { losses >= 2 }
-    /// Nothing but it explains the deaths: two of them while it alone was under way, or one after it
-    /// stood accused. Two machines that fail by themselves don't make a request poisonous.
-    var isPoison: Bool { lossesAlone >= (isAccused ? 1 : 2) }
-  }
   private struct Prefill {
     var route: [Int]
     var requests: Set<UInt64>
@@ -64,8 +44,7 @@ public struct Scheduler {
   private var prefills: [UInt64: Prefill] = [:]
   private var prefillOfRequest: [UInt64: UInt64] = [:]
   private var sequence: UInt64 = 0
-  /// Which micro-batch went through a worker last, by the worker.
-  private var lastTurns: [Int: UInt64] = [:]
+  private var turns = ReplicaTurns()
   /// Micro-batches that failed under this plan.
   private var failed = RecentSequences()
   /// What requests that were answered were like.
@@ -181,7 +160,7 @@ public struct Scheduler {
   ///   - keepsCaches: whether the stages still have what requests left there.
   public mutating func begin(_ plan: PipelinePlan, epoch: UInt64, keepsCaches: Bool) {
     (self.plan, self.epoch, self.keepsCaches, sequence) = (plan, epoch, keepsCaches, 0)
-    (failed, lastTurns) = (RecentSequences(), [:])
+    (failed, turns) = (RecentSequences(), ReplicaTurns())
     if !keepsCaches {
       for id in records.keys { records[id]?.hasCaches = false }
       released = []
@@ -362,18 +341,12 @@ public struct Scheduler {
     if prefills[sequence]?.requests.isEmpty ?? false { prefills[sequence] = nil }
   }
 
-  /// For each stage the replica with the least prefills under way; of equals the one whose turn is
-  /// longest ago: what it got then has probably left it, though not the pipeline.
+  /// A worker of each stage.
   private mutating func nextRoute(_ plan: PipelinePlan) -> [Int] {
-    var route: [Int] = []
-    for (index, stage) in plan.stages.enumerated() {
-      let keys = stage.workers.map { worker in
-        (prefills.values.count { $0.route[index] == worker }, lastTurns[worker] ?? 0, worker)
-      }
-      route.append(keys.min(by: <)?.2 ?? stage.workers[0])
+    let prefills = prefills.values
+    return plan.stages.enumerated().map { index, stage in
+      turns.next(of: stage.workers) { worker in prefills.count { $0.route[index] == worker } }
     }
-    for worker in route { lastTurns[worker] = sequence + 1 }
-    return route
   }
 
   private func rowCount(of request: PreparedRequest) -> Int {

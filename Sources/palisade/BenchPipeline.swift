@@ -119,20 +119,25 @@ final class BenchPipeline: Sendable {
 
   /// Shares of the middle half of a run that each worker computed in, by the stage's name.
   func busyShares(_ run: BenchEngineLoad.Result) -> [String: Double] {
-    let quarter = (run.end - run.start) / 4
+    let middle = Self.middle(run)
     return Self.busyShares(
-      coordinator.telemetry.trace(), from: run.start + quarter, to: run.end - quarter)
+      coordinator.telemetry.trace(), from: middle.lowerBound, to: middle.upperBound)
   }
 
   /// Mean rows of the decode steps that began in the middle half of a run; nil when none did.
   func stepRows(_ run: BenchEngineLoad.Result) -> Double? {
-    let quarter = (run.end - run.start) / 4
+    let middle = Self.middle(run)
     let steps = coordinator.telemetry.trace().spans.filter {
       $0.phase == .decode && $0.requestCount > 0
-        && (run.start + quarter..<run.end - quarter).contains($0.startNanoseconds)
+        && middle.contains($0.startNanoseconds)
     }
     guard !steps.isEmpty else { return nil }
     return Double(steps.reduce(0) { $0 + $1.rowCount }) / Double(steps.count)
+  }
+
+  private static func middle(_ run: BenchEngineLoad.Result) -> Range<UInt64> {
+    let quarter = (run.end - run.start) / 4
+    return run.start + quarter..<run.end - quarter
   }
 
   /// Shares of a time that each track's spans fill; the mean of a stage's replicas.

@@ -44,13 +44,7 @@ struct GGUFReport: Encodable {
     }
   }
 
-  /// Names and texts come from the file: no control character of theirs reaches the terminal.
-  private static func plain(_ text: String) -> String {
-    String(
-      text.unicodeScalars.map {
-        $0.properties.generalCategory == .control ? "·" : Character($0)
-      })
-  }
+  private static func plain(_ text: String) -> String { StatusText.plain(text, mark: "·") }
 
   /// The report for a terminal.
   var text: String {

@@ -148,8 +148,11 @@ struct StatusText {
   }
 
   /// Names come from other machines: nothing in them may steer the terminal.
-  static func plain(_ text: String) -> String {
-    String(text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 })
+  static func plain(_ text: String) -> String { plain(text, mark: " ") }
+
+  /// The same with a mark in the place of each control character.
+  static func plain(_ text: String, mark: Unicode.Scalar) -> String {
+    String(text.unicodeScalars.map { $0.properties.generalCategory == .control ? mark : $0 })
   }
 }
 

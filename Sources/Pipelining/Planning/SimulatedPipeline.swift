@@ -51,8 +51,7 @@ struct SimulatedPipeline {
   private var queues: [[[Item]]]
   private var isBusy: [[Bool]]
   private var linkFreeAt: [[Double]]
-  /// Which prefill a replica got last.
-  private var lastTurns: [[Int]]
+  private var turns: [ReplicaTurns]
   private var busySeconds: [Double]
   private var lastWasStep = false
 
@@ -66,7 +65,7 @@ struct SimulatedPipeline {
     queues = stages.map { Array(repeating: [], count: $0.replicas) }
     isBusy = stages.map { Array(repeating: false, count: $0.replicas) }
     linkFreeAt = stages.map { Array(repeating: 0, count: $0.replicas) }
-    lastTurns = stages.map { Array(repeating: 0, count: $0.replicas) }
+    turns = stages.map { _ in ReplicaTurns() }
     busySeconds = Array(repeating: 0, count: stages.count)
   }
 
@@ -99,18 +98,14 @@ struct SimulatedPipeline {
     }
   }
 
-  /// For each stage the replica with the least prefills under way; of equals the one whose turn is
-  /// longest ago, as `Scheduler` has it.
+  /// A replica of each stage, as `Scheduler` chooses it.
   private mutating func nextRoute() -> [Int] {
-    var route: [Int] = []
-    for stage in stages.indices {
-      let keys = (0..<stages[stage].replicas).map { replica in
-        (prefills.values.count { $0.route[stage] == replica }, lastTurns[stage][replica], replica)
+    let prefills = prefills.values
+    return stages.indices.map { stage in
+      turns[stage].next(of: 0..<stages[stage].replicas) { replica in
+        prefills.count { $0.route[stage] == replica }
       }
-      route.append(keys.min(by: <)?.2 ?? 0)
     }
-    for (stage, replica) in route.enumerated() { lastTurns[stage][replica] = nextPrefill + 1 }
-    return route
   }
 
   /// Something comes to a stage: to the worker on its route; stages that decode have one.
